@@ -1,0 +1,23 @@
+import type { Partition } from "../message/partition.ts";
+import type { Topic } from "../message/topic.ts";
+
+/** Where a produced message ended up. */
+export interface Delivery {
+  readonly partition: Partition;
+  readonly offset: number;
+  readonly timestampMs: number;
+}
+
+/** Writes messages. (Arroyo's `Producer`.) */
+export interface Producer<in T> extends AsyncDisposable {
+  /**
+   * Sends a message to a topic (the partitioner chooses) or to a partition, and resolves once the broker has it.
+   *
+   * @throws ProducerError (the promise rejects); `ProducerError.isQueueFull` when too much is in flight already.
+   */
+  produce(destination: Topic | Partition | string, payload: T): Promise<Delivery>;
+  /** Sends what waits, and resolves when everything that was produced before has been delivered or has failed. */
+  flush(timeoutMs?: number): Promise<void>;
+  /** Flushes, within `timeoutMs` (default 5,000), fails what is left and lets go of everything. */
+  close(timeoutMs?: number): Promise<void>;
+}

@@ -1,0 +1,43 @@
+/** Named values of a log line. Never a payload, never a secret. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/**
+ * Where log lines go. Structural, in the shape of pino (fields first), so that a pino logger fits as it is.
+ */
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+}
+
+function printable(value: unknown): unknown {
+  return value instanceof Error ? { name: value.name, message: value.message, stack: value.stack } : value;
+}
+
+function line(level: string, fields: LogFields, message: string): string {
+  const values: Record<string, unknown> = { level, time: new Date().toISOString(), msg: message };
+  for (const [name, value] of Object.entries(fields)) values[name] = printable(value);
+  return `${JSON.stringify(values)}\n`;
+}
+
+/** The default: one line of JSON per event on standard error; debug lines only with `ARROYO_LOG=debug`. */
+export const stderrLogger: Logger = {
+  debug(fields, message) {
+    if (process.env["ARROYO_LOG"] === "debug") process.stderr.write(line("debug", fields, message));
+  },
+  info(fields, message) {
+    process.stderr.write(line("info", fields, message));
+  },
+  warn(fields, message) {
+    process.stderr.write(line("warn", fields, message));
+  },
+  error(fields, message) {
+    process.stderr.write(line("error", fields, message));
+  },
+};
+
+function nothing(): void {}
+
+/** Logs nothing. */
+export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
