@@ -1,0 +1,80 @@
+import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
+import type { ResolvedConsumerConfig, ResolvedProducerConfig } from "../config.ts";
+
+/** What the I/O thread is asked to serve: one client, whose engine talks through `port`. */
+export type OpenRequest =
+  | {
+      readonly kind: "consumer";
+      readonly config: ResolvedConsumerConfig;
+      readonly port: MessagePort;
+      readonly polls: SharedArrayBuffer;
+    }
+  | { readonly kind: "producer"; readonly config: ResolvedProducerConfig; readonly port: MessagePort };
+
+/** A client's end of its connection to the I/O thread. */
+export interface ClientPort {
+  readonly port: MessagePort;
+  /** Lets go of the thread; it does not keep the process alive once no client needs it. */
+  release(): void;
+}
+
+/**
+ * The one thread that does the network work of every client in the process. A second one would cost about 60 MB, so they
+ * share it; it is started by the first client, and stopped when the last one is gone.
+ */
+class IoThread {
+  static #shared: IoThread | undefined;
+
+  readonly #worker: Worker;
+  readonly #failed = new Set<(error: Error) => void>();
+
+  private constructor() {
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    this.#worker = new Worker(new URL(`./io-worker.${extension}`, import.meta.url), { name: "arroyo-io" });
+    this.#worker.on("error", (error) =>
+      this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+    this.#worker.on("exit", (code) => this.#fail(new Error(`The I/O thread has ended with code ${code}.`)));
+  }
+
+  static shared(): IoThread {
+    return (IoThread.#shared ??= new IoThread());
+  }
+
+  open(request: OpenRequest, onFailure: (error: Error) => void): () => void {
+    this.#failed.add(onFailure);
+    this.#worker.postMessage(request, [request.port]);
+    return () => this.#release(onFailure);
+  }
+
+  #release(onFailure: (error: Error) => void): void {
+    if (!this.#failed.delete(onFailure) || this.#failed.size > 0) return;
+    if (IoThread.#shared === this) IoThread.#shared = undefined;
+    this.#worker.postMessage("end");
+  }
+
+  #fail(error: Error): void {
+    if (IoThread.#shared === this) IoThread.#shared = undefined;
+    const listeners = [...this.#failed];
+    this.#failed.clear();
+    for (const listener of listeners) listener(error);
+  }
+}
+
+/** Has a consumer served by the I/O thread. `polls` is where the main thread counts its polls. */
+export function openConsumer(
+  config: ResolvedConsumerConfig,
+  polls: SharedArrayBuffer,
+  onFailure: (error: Error) => void,
+): ClientPort {
+  const { port1, port2 } = new MessageChannel();
+  const release = IoThread.shared().open({ kind: "consumer", config, port: port2, polls }, onFailure);
+  return { port: port1, release };
+}
+
+/** Has a producer served by the I/O thread. */
+export function openProducer(config: ResolvedProducerConfig, onFailure: (error: Error) => void): ClientPort {
+  const { port1, port2 } = new MessageChannel();
+  const release = IoThread.shared().open({ kind: "producer", config, port: port2 }, onFailure);
+  return { port: port1, release };
+}

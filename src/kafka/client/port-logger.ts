@@ -1,0 +1,24 @@
+import type { LogFields, Logger } from "../../logger.ts";
+import type { LogEvent } from "./protocol.ts";
+import { serializeError } from "./serialized-error.ts";
+
+/** Sends log lines of an engine to the logger on the main thread. */
+export function portLogger(send: (event: LogEvent) => void): Logger {
+  const log =
+    (level: LogEvent["level"]) =>
+    (fields: LogFields, message: string): void =>
+      send({ type: "log", level, fields: crossing(fields), message });
+  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+}
+
+/** Errors are made plain, and anything else that cannot cross becomes a string: a log line must never throw. */
+function crossing(fields: LogFields): LogFields {
+  const plain: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Error) plain[name] = serializeError(value);
+    else if (typeof value === "function" || typeof value === "symbol") plain[name] = String(value);
+    else if (typeof value === "object" && value !== null) plain[name] = JSON.parse(JSON.stringify(value));
+    else plain[name] = value;
+  }
+  return plain;
+}
