@@ -17,7 +17,8 @@ export function shown(value: unknown, secret: boolean): string {
   if (value === null || value === undefined) return String(value);
   if (secret) return "(hidden)";
   if (typeof value === "function") return "a function";
-  const text = typeof value === "bigint" ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  const text =
+    typeof value === "bigint" || typeof value === "symbol" ? value.toString() : JSON.stringify(value);
   return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN)}…`;
 }
 
