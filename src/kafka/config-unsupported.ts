@@ -1,4 +1,5 @@
-interface Unsupported {
+/** Some keys and the one reason why they are refused. */
+export interface UnsupportedSettings {
   readonly keys: readonly string[];
   /** What the message says after "... has no effect here: ". */
   readonly why: string;
@@ -8,7 +9,7 @@ interface Unsupported {
  * Keys that operators know from librdkafka or from Java and that do nothing here, with what to do instead. They are
  * refused: a setting that is silently ignored is worse than one that is missed at start.
  */
-const UNSUPPORTED: readonly Unsupported[] = [
+export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
   {
     keys: ["queued.min.messages", "fetch.queue.backoff.ms"],
     why: 'prefetch is bounded by "queued.max.messages.kbytes" alone.',
@@ -182,7 +183,7 @@ const UNSUPPORTED: readonly Unsupported[] = [
 ];
 
 const reasons: ReadonlyMap<string, string> = new Map(
-  UNSUPPORTED.flatMap(({ keys, why }) => keys.map((key) => [key, why] as const)),
+  UNSUPPORTED_SETTINGS.flatMap(({ keys, why }) => keys.map((key) => [key, why] as const)),
 );
 
 /** Why a key that is known elsewhere does nothing here; undefined for a key that nobody knows. */

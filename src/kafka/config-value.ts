@@ -12,11 +12,17 @@ import type {
 
 const LONGEST_SHOWN = 80;
 
+function isStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
+}
+
 /** A value as errors show it: short, in one line, and never a secret. */
 export function shown(value: unknown, secret: boolean): string {
   if (value === null || value === undefined) return String(value);
   if (secret) return "(hidden)";
   if (typeof value === "function") return "a function";
+  // What an object holds is not ours to print.
+  if (typeof value === "object" && !isStrings(value)) return typeName(value);
   const text =
     typeof value === "bigint" || typeof value === "symbol" ? value.toString() : JSON.stringify(value);
   return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN)}…`;
@@ -36,9 +42,10 @@ function choices(words: readonly string[]): string {
 function wrong(key: string, setting: Setting, value: unknown, expected: string): ConfigurationError {
   const isNumber = setting.type === "integer" || setting.type === "number";
   // A number where a number belongs is wrong by its size, not by its type.
-  const type = isNumber && typeof value === "number" ? "" : ` (${typeName(value)})`;
+  const obvious = (isNumber && typeof value === "number") || (typeof value === "object" && !isStrings(value));
+  const type = obvious || setting.secret === true ? "" : ` (${typeName(value)})`;
   return new ConfigurationError(
-    `"${key}" is ${shown(value, setting.secret === true)}${setting.secret ? "" : type}, but must be ${expected}.`,
+    `"${key}" is ${shown(value, setting.secret === true)}${type}, but must be ${expected}.`,
   );
 }
 
@@ -84,7 +91,7 @@ function enumValue(key: string, setting: EnumSetting, value: unknown): string | 
 
 function words(value: unknown): string[] | undefined {
   if (typeof value === "string") value = value.split(",");
-  if (!Array.isArray(value) || !value.every((one) => typeof one === "string")) return undefined;
+  if (!isStrings(value)) return undefined;
   return value.map((one) => one.trim()).filter((one) => one !== "");
 }
 

@@ -108,8 +108,11 @@ export type ConsumerEvent =
     }
   | ({ readonly type: "records" } & FetchedRecords)
   | ({ readonly type: "progress" } & FetchProgress)
-  /** An offset that is not in the log; `moved` follows where the reset policy is to be followed. */
+  /** Fetching of a partition has stopped for good. */
+  | ({ readonly type: "failed" } & PartitionId & { readonly epoch: number; readonly error: SerializedError })
+  /** An offset that is not in the log, where that is an error ("arroyo.strict.offset.reset"). */
   | ({ readonly type: "outOfRange" } & PartitionId & { readonly epoch: number; readonly offset: number })
+  /** An offset was not in the log, and the reset policy has given another one. */
   | ({ readonly type: "moved" } & PartitionId & {
         readonly epoch: number;
         readonly offset: number;
@@ -118,7 +121,8 @@ export type ConsumerEvent =
   | { readonly type: "committed"; readonly id: number; readonly offsets: readonly CommitOffset[] }
   | { readonly type: "commitFailed"; readonly id: number; readonly error: SerializedError }
   | { readonly type: "member"; readonly memberId: string }
-  | { readonly type: "error"; readonly error: SerializedError }
+  /** Nothing that this consumer could recover from. */
+  | { readonly type: "fatal"; readonly error: SerializedError }
   | LogEvent
   | MetricEvent
   | { readonly type: "closed" };
