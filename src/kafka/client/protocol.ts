@@ -41,7 +41,7 @@ export interface FetchedRecords extends PartitionId {
   readonly bytes: number;
 }
 
-/** The position has moved without records (control or empty batches), or the high watermark has. */
+/** The position has moved without records (control or empty batches, a reset), or the high watermark has. */
 export interface FetchProgress extends PartitionId {
   readonly epoch: number;
   readonly nextOffset: number;
@@ -112,12 +112,6 @@ export type ConsumerEvent =
   | ({ readonly type: "failed" } & PartitionId & { readonly epoch: number; readonly error: SerializedError })
   /** An offset that is not in the log, where that is an error ("arroyo.strict.offset.reset"). */
   | ({ readonly type: "outOfRange" } & PartitionId & { readonly epoch: number; readonly offset: number })
-  /** An offset was not in the log, and the reset policy has given another one. */
-  | ({ readonly type: "moved" } & PartitionId & {
-        readonly epoch: number;
-        readonly offset: number;
-        readonly leaderEpoch: number;
-      })
   | { readonly type: "committed"; readonly id: number; readonly offsets: readonly CommitOffset[] }
   | { readonly type: "commitFailed"; readonly id: number; readonly error: SerializedError }
   | { readonly type: "member"; readonly memberId: string }

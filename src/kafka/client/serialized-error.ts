@@ -1,4 +1,4 @@
-import { ArroyoError, ConsumerError, ErrorCode, ProducerError } from "../../errors.ts";
+import { ConsumerError, ErrorCode, ProducerError } from "../../errors.ts";
 
 /** An error as it crosses a thread boundary: structured clone would lose its class and its code. */
 export interface SerializedError {
@@ -30,24 +30,18 @@ const ARROYO_CODES: ReadonlySet<string> = new Set(Object.values(ErrorCode));
 
 /** The error again, with its code and causes. Errors of this library become ones that its users can recognise. */
 export function deserializeError(serialized: SerializedError, side: "consumer" | "producer"): Error {
+  const { code, message, name, stack } = serialized;
   const cause = serialized.cause === undefined ? undefined : deserializeError(serialized.cause, side);
-  const options = { cause };
-  const { code } = serialized;
+  const options = cause === undefined ? {} : { cause };
   let error: Error;
   if (code !== undefined && ARROYO_CODES.has(code)) {
-    const known = code as ErrorCode;
-    if (known === ErrorCode.CONSUMER || side === "consumer") {
-      error = new ConsumerError(serialized.message, { ...options, code: known });
-    } else if (side === "producer") {
-      error = new ProducerError(serialized.message, { ...options, code: known });
-    } else {
-      error = new ArroyoError(known, serialized.message, options);
-    }
+    const Side = side === "consumer" ? ConsumerError : ProducerError;
+    error = new Side(message, { ...options, code: code as ErrorCode });
   } else {
-    error = new Error(serialized.message, cause === undefined ? undefined : options);
-    error.name = serialized.name;
+    error = new Error(message, options);
+    error.name = name;
     if (code !== undefined) Object.assign(error, { code });
   }
-  if (serialized.stack !== undefined) error.stack = serialized.stack;
+  if (stack !== undefined) error.stack = stack;
   return error;
 }

@@ -1,0 +1,205 @@
+import type { Clock, ClockTimer } from "../../clock.ts";
+import { ConsumerError, ErrorCode } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
+import type { Backoff } from "./backoff.ts";
+import { ErrorCodes, errorName } from "./error-codes.ts";
+import type { GroupSession } from "./group-session.ts";
+import { sleep } from "./latch.ts";
+import { partitionKey, type CommitOffset } from "./protocol.ts";
+
+interface CommitQueueOptions {
+  /** One OffsetCommit. Resolves with an error code for each partition key; rejects when nobody answered. */
+  readonly commit: (
+    session: GroupSession,
+    offsets: readonly CommitOffset[],
+    timeoutMs: number,
+  ) => Promise<ReadonlyMap<string, number>>;
+  readonly forgetCoordinator: () => void;
+  /** The generation to commit under; undefined while there is none. */
+  readonly session: () => GroupSession | undefined;
+  /** The assignment that a partition belongs to now; undefined when it is not ours. */
+  readonly assignmentOf: (key: string) => number | undefined;
+  readonly requestTimeoutMs: number;
+  readonly backoff: Backoff;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface CommitRequest {
+  readonly offsets: readonly CommitOffset[];
+  readonly untilMs: number;
+  readonly timer: ClockTimer;
+  readonly resolve: (committed: readonly CommitOffset[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Errors that end a membership: whatever is to be committed under it is not ours to commit. */
+const SESSION_ERRORS: ReadonlySet<number> = new Set([
+  ErrorCodes.UNKNOWN_MEMBER_ID,
+  ErrorCodes.ILLEGAL_GENERATION,
+  ErrorCodes.FENCED_INSTANCE_ID,
+]);
+
+const RETRIED: ReadonlySet<number> = new Set([
+  ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS,
+  ErrorCodes.COORDINATOR_NOT_AVAILABLE,
+  ErrorCodes.NOT_COORDINATOR,
+  ErrorCodes.REQUEST_TIMED_OUT,
+  ErrorCodes.REBALANCE_IN_PROGRESS,
+  ErrorCodes.NOT_ENOUGH_REPLICAS,
+  ErrorCodes.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  ErrorCodes.UNKNOWN_SERVER_ERROR,
+]);
+
+/**
+ * Commits one request after another, so that an old offset that is tried again can never overwrite a newer one. What was
+ * asked for while a try was under way goes out together, the newest offset of each partition.
+ *
+ * An offset is committed under the very assignment that it was staged in, or not at all: when that has ended it is
+ * dropped, since somebody else may have gone on from there.
+ */
+export class CommitQueue {
+  readonly #options: CommitQueueOptions;
+  readonly #closed = new AbortController();
+  #requests: CommitRequest[] = [];
+  #running = false;
+
+  constructor(options: CommitQueueOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves with the offsets that the coordinator has acknowledged; those whose assignment has ended are left out.
+   *
+   * @throws ConsumerError (`ARROYO_COMMIT_FAILED`) when it could not be done within `timeoutMs`, or never can.
+   */
+  commit(offsets: readonly CommitOffset[], timeoutMs: number): Promise<readonly CommitOffset[]> {
+    if (this.#closed.signal.aborted) return Promise.reject(closedError());
+    return new Promise((resolve, reject) => {
+      const request: CommitRequest = {
+        offsets,
+        untilMs: this.#options.clock.monotonicMs() + timeoutMs,
+        timer: this.#options.clock.setTimeout(() => {
+          this.#settle(request, () => reject(timedOut(offsets, timeoutMs)));
+        }, timeoutMs),
+        resolve,
+        reject,
+      };
+      this.#requests.push(request);
+      if (!this.#running) void this.#run();
+    });
+  }
+
+  /** Fails whatever is open. */
+  close(): void {
+    this.#closed.abort();
+    for (const request of [...this.#requests]) {
+      this.#settle(request, () => request.reject(closedError()));
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    const { backoff, clock } = this.#options;
+    while (this.#requests.length > 0) {
+      if (await this.#try()) backoff.reset();
+      else await sleep(clock, backoff.next(), this.#closed.signal);
+    }
+    this.#running = false;
+  }
+
+  /** One try for everything that is open. Returns whether it has come to an end, good or bad. */
+  async #try(): Promise<boolean> {
+    const { session: currentSession, clock, logger, requestTimeoutMs, forgetCoordinator } = this.#options;
+    const session = currentSession();
+    const requests = [...this.#requests];
+    const offsets = new Map<string, CommitOffset>();
+    if (session !== undefined && !session.gone.isSet) {
+      for (const request of requests) {
+        for (const offset of request.offsets)
+          if (this.#isOurs(offset)) offsets.set(partitionKey(offset), offset);
+      }
+    }
+    if (session === undefined || offsets.size === 0) {
+      for (const request of requests) this.#settle(request, () => request.resolve([]));
+      return true;
+    }
+    const leftMs = Math.max(...requests.map((request) => request.untilMs)) - clock.monotonicMs();
+    let codes: ReadonlyMap<string, number>;
+    try {
+      const timeoutMs = Math.max(1, Math.min(requestTimeoutMs, leftMs));
+      codes = await this.#options.commit(session, [...offsets.values()], timeoutMs);
+    } catch (error) {
+      logger.debug({ groupId: session.groupId, error }, "A commit was not answered; it is tried again.");
+      forgetCoordinator();
+      return false;
+    }
+    const failed = [...codes].filter(([, code]) => code !== ErrorCodes.NONE);
+    const ended = failed.find(([, code]) => SESSION_ERRORS.has(code));
+    if (ended !== undefined) {
+      const reason = `the coordinator answered a commit with ${errorName(ended[1])}`;
+      session.gone.set({ errorCode: ended[1], reason });
+      return true;
+    }
+    const again = failed.find(([, code]) => RETRIED.has(code));
+    if (again !== undefined) {
+      const needsLookup =
+        again[1] === ErrorCodes.NOT_COORDINATOR || again[1] === ErrorCodes.COORDINATOR_NOT_AVAILABLE;
+      if (needsLookup) forgetCoordinator();
+      return false;
+    }
+    for (const request of requests) this.#answer(request, codes);
+    return true;
+  }
+
+  #answer(request: CommitRequest, codes: ReadonlyMap<string, number>): void {
+    const committed: CommitOffset[] = [];
+    for (const offset of request.offsets) {
+      const code = codes.get(partitionKey(offset));
+      if (code === ErrorCodes.NONE) committed.push(offset);
+      else if (code !== undefined) {
+        this.#settle(request, () => request.reject(refused(offset, code)));
+        return;
+      }
+    }
+    this.#settle(request, () => request.resolve(committed));
+  }
+
+  #isOurs(offset: CommitOffset): boolean {
+    return this.#options.assignmentOf(partitionKey(offset)) === offset.assignment;
+  }
+
+  #settle(request: CommitRequest, how: () => void): void {
+    const at = this.#requests.indexOf(request);
+    if (at < 0) return;
+    this.#requests.splice(at, 1);
+    request.timer.cancel();
+    how();
+  }
+}
+
+function describe(offsets: readonly CommitOffset[]): string {
+  const shown = offsets.slice(0, 3).map(({ topic, index, offset }) => `${topic}[${index}]@${offset}`);
+  return (
+    shown.join(", ") + (offsets.length > shown.length ? ` and ${offsets.length - shown.length} more` : "")
+  );
+}
+
+function timedOut(offsets: readonly CommitOffset[], timeoutMs: number): ConsumerError {
+  return new ConsumerError(
+    `The group's coordinator has not acknowledged the commit of ${describe(offsets)} within ${Math.round(timeoutMs)} ms.`,
+    { code: ErrorCode.COMMIT_FAILED },
+  );
+}
+
+function refused(offset: CommitOffset, code: number): ConsumerError {
+  return new ConsumerError(`The commit of ${describe([offset])} was refused: ${errorName(code)}.`, {
+    code: ErrorCode.COMMIT_FAILED,
+  });
+}
+
+function closedError(): ConsumerError {
+  return new ConsumerError("The consumer was closed before the coordinator had acknowledged the commit.", {
+    code: ErrorCode.COMMIT_FAILED,
+  });
+}

@@ -1,0 +1,395 @@
+import { writeSync } from "node:fs";
+import type { MessagePort } from "node:worker_threads";
+import type { Clock } from "../../clock.ts";
+import { ConsumerError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
+import type { ResolvedConsumerConfig } from "../config.ts";
+import { Backoff } from "./backoff.ts";
+import { ClassicMember, type MemberEvents } from "./classic-member.ts";
+import { Cluster } from "./cluster.ts";
+import { CommitQueue } from "./commit-queue.ts";
+import { Fetcher } from "./fetcher.ts";
+import { GroupCoordinator } from "./group-coordinator.ts";
+import type { GroupSession } from "./group-session.ts";
+import { Latch } from "./latch.ts";
+import { commitOffsets } from "./offset-store.ts";
+import { resetPositions, resolvePositions } from "./offset-resolution.ts";
+import { PollWatch } from "./poll-watch.ts";
+import { portLogger } from "./port-logger.ts";
+import {
+  partitionKey,
+  type CommitOffset,
+  type ConsumerCommand,
+  type ConsumerEvent,
+  type FetchPosition,
+  type PartitionId,
+  type SubscriptionRequest,
+} from "./protocol.ts";
+import { serializeError } from "./serialized-error.ts";
+import { StoredOffsets } from "./stored-offsets.ts";
+import { SubscribedTopics } from "./subscribed-topics.ts";
+
+export interface ConsumerEngineOptions {
+  readonly config: ResolvedConsumerConfig;
+  /** The other end is the consumer's on the main thread. */
+  readonly port: MessagePort;
+  /** Where the main thread counts its polls. */
+  readonly polls: SharedArrayBuffer;
+  readonly clock: Clock;
+}
+
+/** What the group has given to this member. */
+interface Assignment {
+  readonly id: number;
+  readonly partitions: readonly PartitionId[];
+  /** Whether the main thread was told of it. */
+  announced: boolean;
+}
+
+interface Subscribed {
+  readonly topics: SubscribedTopics;
+  readonly member: ClassicMember;
+}
+
+/**
+ * A consumer's I/O side: holds the membership, the fetching and the commits together, and talks with the main thread over
+ * a port. It knows nothing of threads, so it runs wherever its port is.
+ */
+export class ConsumerEngine {
+  readonly #config: ResolvedConsumerConfig;
+  readonly #port: MessagePort;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #cluster: Cluster;
+  readonly #coordinator: GroupCoordinator;
+  readonly #fetcher: Fetcher;
+  readonly #commits: CommitQueue;
+  readonly #stored: StoredOffsets;
+  readonly #watch: PollWatch;
+  readonly #closed = new AbortController();
+  /** Hand-overs that the main thread has not released yet, by their id. */
+  readonly #handOvers = new Map<number, Latch>();
+  #subscribed: Subscribed | undefined;
+  /** Subscribing and unsubscribing, one after the other. */
+  #changes: Promise<void> = Promise.resolve();
+  #assignment: Assignment | undefined;
+  /** Partition key to the assignment that brought it. */
+  #owned = new Map<string, number>();
+  /** Partition key to the epoch that it is fetched under. */
+  readonly #epochs = new Map<string, number>();
+  #lastId = 0;
+
+  constructor(options: ConsumerEngineOptions) {
+    const { config, port, clock } = options;
+    this.#config = config;
+    this.#port = port;
+    this.#clock = clock;
+    this.#logger = portLogger((event) => this.#send(event));
+    this.#cluster = new Cluster({ config, clock, logger: this.#logger });
+    this.#coordinator = new GroupCoordinator(this.#cluster, config);
+    this.#fetcher = new Fetcher({
+      cluster: this.#cluster,
+      config,
+      clock,
+      logger: this.#logger,
+      events: {
+        records: (records) => this.#port.postMessage({ type: "records", ...records }, [records.buffer]),
+        progress: (progress) => this.#send({ type: "progress", ...progress }),
+        outOfRange: (position) => this.#outOfRange(position),
+        failed: ({ topic, index, epoch, error }) =>
+          this.#send({ type: "failed", topic, index, epoch, error }),
+        unknownTopic: ({ topic, index, epoch }) => this.#unknownTopic({ topic, index, epoch }),
+      },
+    });
+    this.#commits = new CommitQueue({
+      commit: (session, offsets, timeoutMs) => commitOffsets(this.#cluster, session, offsets, timeoutMs),
+      forgetCoordinator: () => this.#coordinator.forgetCoordinator(),
+      session: () => this.#subscribed?.member.session,
+      assignmentOf: (key) => this.#owned.get(key),
+      requestTimeoutMs: Math.min(config["session.timeout.ms"], config["socket.timeout.ms"]),
+      backoff: new Backoff({
+        initialMs: config["retry.backoff.ms"],
+        maxMs: config["retry.backoff.max.ms"],
+      }),
+      clock,
+      logger: this.#logger,
+    });
+    this.#stored = new StoredOffsets({
+      commits: this.#commits,
+      intervalMs: config["auto.commit.interval.ms"],
+      clock,
+      logger: this.#logger,
+    });
+    this.#watch = new PollWatch(options.polls, config["max.poll.interval.ms"], clock, () =>
+      this.#pollExpired(),
+    );
+    port.on("message", (command: ConsumerCommand) => this.#receive(command));
+  }
+
+  #receive(command: ConsumerCommand): void {
+    switch (command.type) {
+      case "subscribe":
+        this.#change(() => this.#subscribe(command.subscription));
+        break;
+      case "unsubscribe":
+        this.#change(() => this.#unsubscribe());
+        break;
+      case "fetch":
+        this.#fetch(command.positions.filter((position) => this.#owned.has(partitionKey(position))));
+        break;
+      case "credit":
+        this.#fetcher.credit({ topic: command.topic, index: command.index }, command.bytes);
+        break;
+      case "commit":
+        void this.#commit(command.id, command.offsets, command.timeoutMs);
+        break;
+      case "store":
+        this.#stored.store(command.offsets);
+        break;
+      case "released":
+        this.#handOvers.get(command.id)?.set();
+        break;
+      case "close":
+        void this.#close(command.timeoutMs);
+        break;
+    }
+  }
+
+  #fetch(positions: readonly FetchPosition[]): void {
+    for (const position of positions) this.#epochs.set(partitionKey(position), position.epoch);
+    this.#fetcher.start(positions);
+  }
+
+  #change(change: () => Promise<void>): void {
+    this.#changes = this.#changes.then(change).catch((error: unknown) => {
+      if (!this.#closed.signal.aborted) this.#fatal(error);
+    });
+  }
+
+  async #subscribe(subscription: SubscriptionRequest): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    const config = this.#config;
+    const topics = new SubscribedTopics({
+      cluster: this.#cluster,
+      subscription,
+      clock: this.#clock,
+      changed: (reason) => this.#subscribed?.member.rejoin(reason),
+    });
+    try {
+      await topics.known(this.#closed.signal);
+    } catch (error) {
+      topics.close();
+      throw error;
+    }
+    if (this.#closed.signal.aborted) return;
+    const member = new ClassicMember({
+      groupId: config["group.id"],
+      groupInstanceId: null,
+      strategies: config["partition.assignment.strategy"],
+      heartbeatIntervalMs: config["heartbeat.interval.ms"],
+      rebalanceTimeoutMs: config["max.poll.interval.ms"],
+      retryBackoffMs: config["retry.backoff.ms"],
+      retryBackoffMaxMs: config["retry.backoff.max.ms"],
+      requests: this.#coordinator,
+      topics,
+      events: this.#memberEvents(),
+      clock: this.#clock,
+      logger: this.#logger,
+    });
+    this.#subscribed = { topics, member };
+  }
+
+  /** Gives back what is held, as in a rebalance, and leaves. */
+  async #unsubscribe(): Promise<void> {
+    const subscribed = this.#subscribed;
+    if (subscribed === undefined) return;
+    const { session } = subscribed.member;
+    if (session !== undefined) {
+      const commitMs = Math.min(3_000, this.#config["max.poll.interval.ms"] / 4);
+      const drainMs = this.#config["max.poll.interval.ms"] - commitMs;
+      await Promise.race([this.#revoke(session, drainMs, commitMs), session.gone.promise]);
+    }
+    this.#subscribed = undefined;
+    subscribed.topics.close();
+    await subscribed.member.stop("the consumer unsubscribes", this.#config["socket.timeout.ms"]);
+  }
+
+  #memberEvents(): MemberEvents {
+    return {
+      assigned: (session, partitions, signal) => this.#assigned(session, partitions, signal),
+      revoke: (session, drainMs, commitMs) => this.#revoke(session, drainMs, commitMs),
+      lost: (_session, reason) => this.#lost(reason),
+      fatal: (error) => this.#fatal(error),
+      member: (memberId) => this.#send({ type: "member", memberId }),
+    };
+  }
+
+  async #assigned(
+    session: GroupSession,
+    partitions: readonly PartitionId[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const id = ++this.#lastId;
+    this.#assignment = { id, partitions, announced: false };
+    this.#owned = new Map(partitions.map((partition) => [partitionKey(partition), id]));
+    this.#count("arroyo.consumer.kafka.rebalance");
+    let positions;
+    try {
+      positions = await resolvePositions(this.#cluster, this.#config, session, partitions, signal);
+    } catch (error) {
+      if (!signal.aborted && !this.#closed.signal.aborted) this.#fatal(error);
+      return;
+    }
+    if (signal.aborted) return;
+    this.#assignment.announced = true;
+    this.#watch.start();
+    this.#send({ type: "assigned", id, memberId: session.memberId, partitions: positions });
+  }
+
+  async #revoke(_session: GroupSession, drainMs: number, commitMs: number): Promise<void> {
+    const assignment = this.#assignment;
+    if (assignment?.announced === true) {
+      this.#fetcher.stop(assignment.partitions);
+      const { partitions } = assignment;
+      await this.#handOver((id) => this.#send({ type: "revoke", id, partitions, drainMs, commitMs }));
+      await this.#stored.flush(commitMs);
+    }
+    if (this.#assignment === assignment) this.#forgetAssignment();
+  }
+
+  async #lost(reason: string): Promise<void> {
+    const assignment = this.#assignment;
+    this.#forgetAssignment();
+    this.#count("arroyo.consumer.kafka.lost");
+    if (assignment?.announced !== true) return;
+    const { partitions } = assignment;
+    await this.#handOver((id) => this.#send({ type: "lost", id, partitions, reason }));
+  }
+
+  #forgetAssignment(): void {
+    this.#watch.stop();
+    if (this.#assignment !== undefined) this.#fetcher.stop(this.#assignment.partitions);
+    this.#assignment = undefined;
+    this.#owned.clear();
+    this.#epochs.clear();
+    this.#stored.clear();
+  }
+
+  /** Asks the main thread for something, and resolves when it says that it is through. */
+  async #handOver(ask: (id: number) => void): Promise<void> {
+    const id = ++this.#lastId;
+    const released = new Latch();
+    this.#handOvers.set(id, released);
+    ask(id);
+    await released.promise;
+    this.#handOvers.delete(id);
+  }
+
+  async #commit(id: number, offsets: readonly CommitOffset[], timeoutMs: number): Promise<void> {
+    try {
+      this.#send({ type: "committed", id, offsets: await this.#commits.commit(offsets, timeoutMs) });
+    } catch (error) {
+      this.#send({ type: "commitFailed", id, error: serializeError(error) });
+    }
+  }
+
+  #pollExpired(): void {
+    const limitMs = this.#config["max.poll.interval.ms"];
+    const groupId = this.#config["group.id"];
+    const message =
+      `The main thread has not polled for ${limitMs} ms (max.poll.interval.ms): ` +
+      "this member leaves the group, and joins again when it polls.";
+    // Straight to standard error: whatever goes through the main thread would be seen only when it is free again.
+    const line = {
+      level: "error",
+      time: new Date().toISOString(),
+      groupId,
+      thread: "arroyo-io",
+      msg: message,
+    };
+    writeSync(2, `${JSON.stringify(line)}\n`);
+    this.#count("arroyo.consumer.kafka.poll_expired");
+    this.#subscribed?.member.expel(message);
+  }
+
+  #outOfRange(position: PartitionId & { readonly epoch: number; readonly offset: number }): void {
+    if (this.#config["arroyo.strict.offset.reset"]) {
+      const { topic, index, epoch, offset } = position;
+      this.#send({ type: "outOfRange", topic, index, epoch, offset });
+    } else {
+      void this.#reset(position);
+    }
+  }
+
+  /** Follows the reset policy, unless the main thread has moved the partition meanwhile. */
+  async #reset(position: PartitionId & { readonly epoch: number; readonly offset: number }): Promise<void> {
+    const { topic, index, epoch, offset } = position;
+    const key = partitionKey(position);
+    try {
+      const positions = await resetPositions(this.#cluster, this.#config, [position], this.#closed.signal);
+      if (this.#epochs.get(key) !== epoch) return;
+      const to = positions.get(key);
+      if (to === undefined) throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
+      this.#logger.warn(
+        { topic, partition: index, from: offset, to: to.offset },
+        "The offset was out of range: reading goes on where the reset policy says.",
+      );
+      // What was fetched before it is still on its way to the handler, so the epoch stays.
+      this.#fetch([{ topic, index, epoch, ...to }]);
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      this.#send({ type: "failed", topic, index, epoch, error: serializeError(error) });
+    }
+  }
+
+  #unknownTopic({ topic, index, epoch }: PartitionId & { readonly epoch: number }): void {
+    const error = new ConsumerError(
+      `Topic "${topic}" is gone (it had partition ${index}): create it again, or subscribe to others.`,
+    );
+    this.#send({ type: "failed", topic, index, epoch, error: serializeError(error) });
+  }
+
+  #fatal(error: unknown): void {
+    const fatal =
+      error instanceof ConsumerError
+        ? error
+        : new ConsumerError("The consumer has failed.", { cause: error });
+    this.#send({ type: "fatal", error: serializeError(fatal) });
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#watch.stop();
+    this.#fetcher.close();
+    const ended = new AbortController();
+    const timer = this.#clock.setTimeout(() => ended.abort(), timeoutMs);
+    const subscribed = this.#subscribed;
+    subscribed?.topics.close();
+    try {
+      await Promise.race([
+        this.#stored.flush(timeoutMs).then(() => {
+          this.#closed.abort();
+          return subscribed?.member.stop("the consumer closes", timeoutMs);
+        }),
+        new Promise((resolve) => ended.signal.addEventListener("abort", resolve)),
+      ]);
+    } catch (error) {
+      this.#logger.warn({ error }, "Closing did not go as it should; the connections are dropped.");
+    }
+    timer.cancel();
+    this.#closed.abort();
+    this.#commits.close();
+    this.#stored.close();
+    await this.#cluster.close();
+    this.#send({ type: "closed" });
+    this.#port.close();
+  }
+
+  #count(name: string): void {
+    this.#send({ type: "metric", kind: "increment", name, value: 1 });
+  }
+
+  #send(event: ConsumerEvent): void {
+    this.#port.postMessage(event);
+  }
+}

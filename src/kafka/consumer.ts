@@ -1,0 +1,360 @@
+import { ConsumerError, EndOfPartition, InvalidStateError, OffsetOutOfRange } from "../errors.ts";
+import { stderrLogger, type Logger } from "../logger.ts";
+import type { BrokerMessage } from "../message/message.ts";
+import { Partition } from "../message/partition.ts";
+import type { KafkaPayload } from "../message/payload.ts";
+import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
+import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
+import { openConsumer, type ClientPort } from "./client/io-thread.ts";
+import type { CommitOffset, ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
+import { deserializeError } from "./client/serialized-error.ts";
+import { Commits } from "./commits.ts";
+import { resolveConsumerConfig, type KafkaConsumerConfig, type ResolvedConsumerConfig } from "./config.ts";
+import { Delivery } from "./delivery.ts";
+import { checkOffset } from "./offset.ts";
+import { Rebalancing } from "./rebalancing.ts";
+import { Waiter } from "./waiter.ts";
+
+const DEFAULT_MAX_MESSAGES = 1_000;
+const DEFAULT_CLOSE_MS = 5_000;
+const DEFAULT_COMMIT_MS = 60_000;
+/** How often a poll that waits, or a callback that runs, says that the main thread is alive. */
+const ALIVE_EVERY_MS = 500;
+
+export interface KafkaClientOptions {
+  /** Where log lines go; standard error by default. */
+  readonly logger?: Logger | undefined;
+  /** Where metrics go; nowhere by default. */
+  readonly metrics?: Metrics | undefined;
+}
+
+/**
+ * Reads topics of Apache Kafka as a member of a group.
+ *
+ * Sockets, heartbeats, fetching and commits run on a thread of their own, so that a main thread that is busy for longer
+ * than `session.timeout.ms` is not thrown out of the group; one that has not polled for `max.poll.interval.ms` leaves it,
+ * as it would with librdkafka, and joins again when it polls.
+ *
+ * The contract is {@link Consumer}'s. The configuration has librdkafka's keys: docs/configuration.md lists them.
+ */
+export class KafkaConsumer implements Consumer<KafkaPayload> {
+  readonly #config: ResolvedConsumerConfig;
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #client: ClientPort;
+  readonly #polls: Int32Array;
+  readonly #delivery: Delivery;
+  readonly #rebalancing: Rebalancing;
+  readonly #commits: Commits;
+  readonly #waiter = new Waiter();
+  /** Ends of partitions that were reached and not told yet. */
+  readonly #ends: EndOfPartition[] = [];
+  #staged = new Map<Partition, CommitOffset>();
+  #subscribed = false;
+  #polling = false;
+  #memberId = "";
+  #closing: Promise<void> | undefined;
+  #closed = false;
+  #engineClosed: (() => void) | undefined;
+  #engineGone = false;
+  /** Why this consumer is of no more use, once it is: every poll throws it. */
+  #failure: Error | undefined;
+
+  /** @throws ConfigurationError for a key that is unknown, or a value that is out of range, before any connection. */
+  constructor(config: KafkaConsumerConfig, options: KafkaClientOptions = {}) {
+    this.#config = resolveConsumerConfig(config);
+    this.#logger = options.logger ?? stderrLogger;
+    this.#metrics = options.metrics ?? noopMetrics;
+    const polls = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    this.#polls = new Int32Array(polls);
+    this.#delivery = new Delivery({
+      credit: ({ topic, index }, bytes) => this.#send({ type: "credit", topic: topic.name, index, bytes }),
+      end: (partition, offset) => {
+        if (this.#config["enable.partition.eof"]) this.#ends.push(new EndOfPartition(partition, offset));
+      },
+    });
+    this.#commits = new Commits((command) => this.#send(command));
+    this.#rebalancing = new Rebalancing({
+      delivery: this.#delivery,
+      send: (command) => this.#send(command),
+      commitsSettled: (deadline) => this.#commits.settled(deadline),
+      wake: () => this.#waiter.wake(),
+      removed: (partitions) => {
+        for (const partition of partitions) this.#staged.delete(partition);
+      },
+    });
+    this.#client = openConsumer(this.#config, polls, (error) => this.#fail(error));
+    this.#client.port.on("message", (event: ConsumerEvent) => this.#receive(event));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get memberId(): string {
+    return this.#memberId;
+  }
+
+  subscribe(topics: TopicSubscription, callbacks: RebalanceCallbacks = {}): void {
+    this.#assertOpen("subscribe");
+    if (this.#subscribed) {
+      throw new InvalidStateError(
+        "This consumer is subscribed already: call unsubscribe() before subscribing again.",
+      );
+    }
+    if (!(topics instanceof RegExp) && topics.length === 0) {
+      throw new InvalidStateError(
+        "subscribe() needs at least one topic: an empty list would read nothing, for ever.",
+      );
+    }
+    this.#subscribed = true;
+    this.#rebalancing.callbacks = callbacks;
+    const subscription =
+      topics instanceof RegExp
+        ? { pattern: { source: topics.source, flags: topics.flags } }
+        : { topics: [...new Set(topics.map((topic) => topic.name))] };
+    this.#send({ type: "subscribe", subscription });
+  }
+
+  unsubscribe(): void {
+    this.#assertOpen("unsubscribe");
+    if (!this.#subscribed) return;
+    this.#subscribed = false;
+    this.#send({ type: "unsubscribe" });
+  }
+
+  async poll(options: PollOptions = {}): Promise<readonly BrokerMessage<KafkaPayload>[]> {
+    const { timeoutMs = 0, maxMessages = DEFAULT_MAX_MESSAGES, signal } = options;
+    this.#assertOpen("poll");
+    if (!this.#subscribed && !this.#rebalancing.active) {
+      throw new InvalidStateError("This consumer is not subscribed: call subscribe() before poll().");
+    }
+    if (this.#polling) {
+      throw new InvalidStateError("poll() is running already: await it before polling again.");
+    }
+    this.#polling = true;
+    this.#alive();
+    try {
+      const untilMs = performance.now() + timeoutMs;
+      for (;;) {
+        if (this.#rebalancing.pending) await this.#whileAlive(this.#rebalancing.run());
+        if (this.#closed) return [];
+        if (this.#failure !== undefined) throw this.#failure;
+        const end = this.#ends.shift();
+        if (end !== undefined) throw end;
+        const messages = maxMessages > 0 ? this.#delivery.take(maxMessages) : [];
+        if (messages.length > 0) return messages;
+        if (this.#ends.length > 0) continue;
+        const leftMs = untilMs - performance.now();
+        if (leftMs <= 0 || signal?.aborted === true) return [];
+        await this.#whileAlive(this.#waiter.wait(leftMs, signal));
+      }
+    } finally {
+      this.#polling = false;
+      this.#alive();
+    }
+  }
+
+  pause(partitions: readonly Partition[]): void {
+    this.#assertAssigned("pause", partitions);
+    for (const partition of partitions) this.#delivery.pause(partition, true);
+  }
+
+  resume(partitions: readonly Partition[]): void {
+    this.#assertAssigned("resume", partitions);
+    for (const partition of partitions) this.#delivery.pause(partition, false);
+    this.#waiter.wake();
+  }
+
+  paused(): readonly Partition[] {
+    this.#assertOpen("paused");
+    return [...this.#delivery.partitions].filter((partition) => this.#delivery.isPaused(partition));
+  }
+
+  tell(): ReadonlyMap<Partition, number> {
+    this.#assertOpen("tell");
+    return this.#delivery.positions();
+  }
+
+  seek(offsets: ReadonlyMap<Partition, number>): void {
+    this.#assertAssigned("seek", [...offsets.keys()]);
+    for (const [partition, offset] of offsets) checkOffset("seek", partition, offset);
+    for (const [partition, offset] of offsets) this.#delivery.seek(partition, offset, -1);
+    this.#rebalancing.fetch([...offsets.keys()]);
+  }
+
+  /** Messages behind the end of the partition, as of the last answer of its leader; undefined before the first one. */
+  lag(partition: Partition): number | undefined {
+    this.#assertAssigned("lag", [partition]);
+    return this.#delivery.lag(partition);
+  }
+
+  stageOffsets(offsets: ReadonlyMap<Partition, number>): void {
+    this.#assertOpen("stageOffsets");
+    for (const [partition, offset] of offsets) checkOffset("stageOffsets", partition, offset);
+    for (const [partition, offset] of offsets) {
+      const assignment = this.#rebalancing.assignmentOf(partition);
+      if (assignment === undefined) {
+        this.#metrics.increment("arroyo.consumer.commit.dropped", 1);
+        continue;
+      }
+      const { topic, index } = partition;
+      this.#staged.set(partition, { topic: topic.name, index, offset, leaderEpoch: -1, assignment });
+    }
+  }
+
+  async commitOffsets(): Promise<ReadonlyMap<Partition, number>> {
+    this.#assertOpen("commitOffsets");
+    if (this.#failure !== undefined) throw this.#failure;
+    const staged = [...this.#staged.values()];
+    this.#staged = new Map();
+    if (staged.length === 0) return new Map();
+    if (this.#config["arroyo.enable.auto.commit"]) {
+      this.#send({ type: "store", offsets: staged });
+      return positionsOf(staged);
+    }
+    return positionsOf(await this.#commits.commit(staged, this.#rebalancing.commitMs ?? DEFAULT_COMMIT_MS));
+  }
+
+  close(timeoutMs: number = DEFAULT_CLOSE_MS): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#closed = true;
+    this.#subscribed = false;
+    this.#rebalancing.abandon();
+    this.#waiter.wake();
+    if (!this.#engineGone) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#engineClosed = resolve;
+      this.#send({ type: "close", timeoutMs });
+      // The engine keeps the time itself; this is for a thread that is too busy to.
+      const timer = setTimeout(resolve, timeoutMs + ALIVE_EVERY_MS);
+      await promise;
+      clearTimeout(timer);
+    }
+    this.#commits.fail(
+      new ConsumerError("The consumer was closed before the broker had acknowledged the commit."),
+    );
+    this.#client.port.close();
+    this.#client.release();
+  }
+
+  #receive(event: ConsumerEvent): void {
+    switch (event.type) {
+      case "records":
+        if (this.#delivery.records(Partition.of(event.topic, event.index), event)) this.#waiter.wake();
+        break;
+      case "progress":
+        if (this.#delivery.progress(Partition.of(event.topic, event.index), event)) this.#waiter.wake();
+        break;
+      case "outOfRange":
+        this.#partitionFailed(
+          event,
+          new OffsetOutOfRange(Partition.of(event.topic, event.index), event.offset),
+        );
+        break;
+      case "assigned":
+        this.#memberId = event.memberId;
+        this.#rebalancing.assigned(event);
+        break;
+      case "revoke":
+        this.#rebalancing.revoke(event);
+        break;
+      case "lost":
+        this.#rebalancing.lost(event);
+        break;
+      case "member":
+        this.#memberId = event.memberId;
+        break;
+      case "committed":
+        this.#commits.committed(event.id, event.offsets);
+        break;
+      case "commitFailed":
+        this.#commits.failed(event.id, deserializeError(event.error, "consumer"));
+        break;
+      case "failed":
+        this.#partitionFailed(event, deserializeError(event.error, "consumer"));
+        break;
+      case "fatal":
+        this.#failure = deserializeError(event.error, "consumer");
+        this.#waiter.wake();
+        break;
+      case "log":
+        this.#logger[event.level](event.fields, event.message);
+        break;
+      case "metric":
+        this.#metrics[event.kind](event.name, event.value, event.tags);
+        break;
+      case "closed":
+        this.#engineClosed?.();
+        break;
+    }
+  }
+
+  #partitionFailed(event: PartitionId & { readonly epoch: number }, error: Error): void {
+    const partition = Partition.of(event.topic, event.index);
+    if (!this.#delivery.isCurrent(partition, event.epoch)) return;
+    this.#delivery.fail(partition, error);
+    this.#waiter.wake();
+  }
+
+  /** The I/O thread is gone. */
+  #fail(cause: Error): void {
+    this.#engineGone = true;
+    this.#failure = new ConsumerError(
+      "The I/O thread has failed: this consumer is of no more use, make a new one.",
+      { cause },
+    );
+    this.#commits.fail(this.#failure);
+    this.#engineClosed?.();
+    this.#waiter.wake();
+  }
+
+  /** Says to the I/O thread that the main thread polls. */
+  #alive(): void {
+    Atomics.add(this.#polls, 0, 1);
+  }
+
+  /** Something asynchronous counts as polling, as long as the event loop runs. */
+  async #whileAlive<T>(work: Promise<T>): Promise<T> {
+    const timer = setInterval(
+      () => this.#alive(),
+      Math.min(ALIVE_EVERY_MS, this.#config["max.poll.interval.ms"] / 4),
+    );
+    try {
+      return await work;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  #send(command: ConsumerCommand): void {
+    this.#client.port.postMessage(command);
+  }
+
+  #assertOpen(call: string): void {
+    if (this.#closed) throw new InvalidStateError(`${call}() after close(): make a new consumer.`);
+  }
+
+  #assertAssigned(call: string, partitions: readonly Partition[]): void {
+    this.#assertOpen(call);
+    for (const partition of partitions) {
+      if (!this.#delivery.has(partition)) {
+        throw new InvalidStateError(
+          `${call}(): ${partition} is not assigned to this consumer now; tell() gives the partitions that are.`,
+        );
+      }
+    }
+  }
+}
+
+function positionsOf(offsets: readonly CommitOffset[]): ReadonlyMap<Partition, number> {
+  return new Map(offsets.map(({ topic, index, offset }) => [Partition.of(topic, index), offset]));
+}
