@@ -1,0 +1,174 @@
+import { randomBytes } from "node:crypto";
+import { after, test } from "node:test";
+import type { TestContext } from "node:test";
+import { Admin } from "@platformatic/kafka";
+import {
+  NO_KAFKA,
+  SHARED_KAFKA,
+  startKafka,
+  type Kafka,
+  type KafkaOptions,
+  type Listener,
+} from "./broker.ts";
+import { missingTools } from "./kafka-jars.ts";
+
+/**
+ * How test files come to a Kafka. `npm test` starts one for all of them (see global-setup.ts); a file that is run on its
+ * own starts one for itself; who has a cluster sets KAFKA_BOOTSTRAP_SERVERS.
+ */
+
+type Servers = Readonly<Record<Listener, string>>;
+
+let own: Promise<Kafka> | undefined;
+
+/** The servers of a listener. Only PLAINTEXT is there for sure: a cluster of KAFKA_BOOTSTRAP_SERVERS has no other. */
+export async function kafkaServers(listener: Listener = "PLAINTEXT"): Promise<string> {
+  const external = process.env["KAFKA_BOOTSTRAP_SERVERS"];
+  if (external !== undefined && listener === "PLAINTEXT") return external;
+  const shared = process.env[SHARED_KAFKA];
+  if (shared !== undefined) return (JSON.parse(shared) as Servers)[listener];
+  own ??= startKafka();
+  return (await own).servers(listener);
+}
+
+/** What a Kafka test is given, on top of node:test's context. */
+export class KafkaTest {
+  readonly bootstrapServers: string;
+  readonly admin: Admin;
+
+  constructor(bootstrapServers: string) {
+    this.bootstrapServers = bootstrapServers;
+    this.admin = new Admin({
+      clientId: "arroyo-test",
+      bootstrapBrokers: bootstrapServers.split(","),
+      retries: 5,
+    });
+  }
+
+  /** A name that no other test has, for a topic or a group. */
+  name(prefix: string): string {
+    return `${prefix}-${randomBytes(5).toString("hex")}`;
+  }
+
+  /** Makes a topic, and gives its name back. A broker may need a moment more to know it. */
+  async createTopic(
+    options: {
+      readonly name?: string | undefined;
+      readonly partitions?: number | undefined;
+      readonly replicas?: number | undefined;
+      readonly configs?: Readonly<Record<string, string>> | undefined;
+    } = {},
+  ): Promise<string> {
+    const name = options.name ?? this.name("topic");
+    await this.admin.createTopics({
+      topics: [name],
+      partitions: options.partitions ?? 1,
+      replicas: options.replicas ?? 1,
+      configs: Object.entries(options.configs ?? {}).map(([key, value]) => ({ name: key, value })),
+    });
+    return name;
+  }
+
+  /** Deletes everything before an offset, as retention would. */
+  async deleteRecords(topic: string, partition: number, beforeOffset: number): Promise<void> {
+    await this.admin.deleteRecords({
+      topics: [{ name: topic, partitions: [{ partition, offset: BigInt(beforeOffset) }] }],
+    });
+  }
+
+  /** Partition index to end offset (the next to be written). */
+  async endOffsets(topic: string, partitions: number): Promise<Map<number, number>> {
+    const [listed] = await this.admin.listOffsets({
+      topics: [
+        {
+          name: topic,
+          partitions: Array.from({ length: partitions }, (_, partitionIndex) => ({
+            partitionIndex,
+            timestamp: -1n,
+          })),
+        },
+      ],
+    });
+    return new Map(listed?.partitions.map(({ partitionIndex, offset }) => [partitionIndex, Number(offset)]));
+  }
+
+  /** Partition index to committed offset, of what the group has committed in the topic. */
+  async committedOffsets(group: string, topic: string): Promise<Map<number, number>> {
+    const [listed] = await this.admin.listConsumerGroupOffsets({ groups: [group] });
+    const partitions = listed?.topics.find(({ name }) => name === topic)?.partitions ?? [];
+    return new Map(
+      partitions
+        .filter(({ committedOffset }) => committedOffset >= 0n)
+        .map(({ partitionIndex, committedOffset }) => [partitionIndex, Number(committedOffset)]),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.admin.close();
+  }
+}
+
+/** Why no Kafka can be had, if so. */
+async function unavailable(): Promise<string | undefined> {
+  if (process.env["KAFKA_BOOTSTRAP_SERVERS"] !== undefined || process.env[SHARED_KAFKA] !== undefined)
+    return undefined;
+  return process.env[NO_KAFKA] ?? (await missingTools());
+}
+
+const notice = (why: string): string =>
+  `NOT RUN: it needs a real Kafka, and ${why}. Install Java 17 and Maven, or set KAFKA_BOOTSTRAP_SERVERS.`;
+
+async function withoutKafka(t: TestContext): Promise<boolean> {
+  const why = await unavailable();
+  if (why === undefined) return false;
+  if (process.env["CI"] === "true") throw new Error(notice(why));
+  process.stderr.write(`\n*** ${t.name}\n*** ${notice(why)}\n\n`);
+  t.skip(notice(why));
+  return true;
+}
+
+let shared: Promise<KafkaTest> | undefined;
+let cleanedUp = false;
+
+/** Only in files that have Kafka tests: whoever merely imports this gets no hook. */
+function cleanUpAtTheEnd(): void {
+  if (cleanedUp) return;
+  cleanedUp = true;
+  after(async () => {
+    await (await shared)?.close();
+    await (await own)?.stop();
+  });
+}
+
+/** A test on the Kafka that all tests share: it makes its own topics and groups. */
+export function kafkaTest(
+  name: string,
+  run: (kafka: KafkaTest, t: TestContext) => Promise<void>,
+  options: { readonly timeout?: number | undefined } = {},
+): void {
+  cleanUpAtTheEnd();
+  void test(name, { timeout: options.timeout ?? 60_000 }, async (t) => {
+    if (await withoutKafka(t)) return;
+    shared ??= kafkaServers().then((servers) => new KafkaTest(servers));
+    await run(await shared, t);
+  });
+}
+
+/** A test that has a Kafka to itself, to stop and kill its brokers. */
+export function ownKafkaTest(
+  name: string,
+  kafkaOptions: KafkaOptions,
+  run: (kafka: KafkaTest, brokers: Kafka, t: TestContext) => Promise<void>,
+  options: { readonly timeout?: number | undefined } = {},
+): void {
+  void test(name, { timeout: options.timeout ?? 120_000 }, async (t) => {
+    if (await withoutKafka(t)) return;
+    await using brokers = await startKafka(kafkaOptions);
+    const kafka = new KafkaTest(brokers.bootstrapServers);
+    try {
+      await run(kafka, brokers, t);
+    } finally {
+      await kafka.close();
+    }
+  });
+}
