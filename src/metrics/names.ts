@@ -1,0 +1,133 @@
+/**
+ * The name of every metric. Names that Arroyo has too mean the same here, in the same unit, so that its dashboards fit.
+ */
+export const MetricName = {
+  RUN_COUNT: "arroyo.consumer.run.count",
+  POLL_TIME: "arroyo.consumer.poll.time",
+  PROCESSING_TIME: "arroyo.consumer.processing.time",
+  BACKPRESSURE_TIME: "arroyo.consumer.backpressure.time",
+  DLQ_TIME: "arroyo.consumer.dlq.time",
+  JOIN_TIME: "arroyo.consumer.join.time",
+  CALLBACK_TIME: "arroyo.consumer.callback.time",
+  SHUTDOWN_TIME: "arroyo.consumer.shutdown.time",
+  CALLBACK: "arroyo.consumer.run.callback",
+  CREATE_STRATEGY: "arroyo.consumer.run.create_strategy",
+  CLOSE_STRATEGY: "arroyo.consumer.run.close_strategy",
+  JOIN_TIMEOUT: "arroyo.consumer.join.timeout",
+  PARTITIONS_ASSIGNED: "arroyo.consumer.partitions_assigned.count",
+  PARTITIONS_REVOKED: "arroyo.consumer.partitions_revoked.count",
+  PARTITIONS_LOST: "arroyo.consumer.partitions_lost.count",
+  PAUSE: "arroyo.consumer.pause",
+  RESUME: "arroyo.consumer.resume",
+  COMMIT_STATUS: "arroyo.consumer.commit_status",
+  COMMIT_DROPPED: "arroyo.consumer.commit.dropped",
+  LATENCY: "arroyo.consumer.latency",
+  INVALID_MESSAGES: "arroyo.consumer.invalid_message.count",
+  HEALTHCHECK_TOUCH: "arroyo.processing.strategies.healthcheck.touch",
+  FILTER_DROPPED: "arroyo.strategies.filter.dropped_messages",
+  PRODUCE_STATUS: "arroyo.producer.produce_status",
+} as const;
+
+/** One of {@link MetricName}'s values. */
+export type MetricName = (typeof MetricName)[keyof typeof MetricName];
+
+/** What a metric is. */
+export interface MetricDefinition {
+  readonly type: "counter" | "gauge" | "timing";
+  /** What its value counts. */
+  readonly unit: "events" | "messages" | "partitions" | "seconds" | "seconds per flush";
+  /** The tags that it comes with. */
+  readonly tags: readonly string[];
+  readonly meaning: string;
+}
+
+type Definition = readonly [
+  type: MetricDefinition["type"],
+  unit: MetricDefinition["unit"],
+  meaning: string,
+  tags?: readonly string[],
+];
+
+const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
+  [MetricName.RUN_COUNT]: ["counter", "events", "Turns of the processor's loop."],
+  [MetricName.POLL_TIME]: ["timing", "seconds per flush", "Time spent waiting for the consumer."],
+  [MetricName.PROCESSING_TIME]: [
+    "timing",
+    "seconds per flush",
+    "Time spent in the strategies' submit and poll: close to a second per second means that the main thread is full.",
+  ],
+  [MetricName.BACKPRESSURE_TIME]: [
+    "timing",
+    "seconds per flush",
+    "Time during which a message was held because a strategy rejected it.",
+  ],
+  [MetricName.DLQ_TIME]: [
+    "timing",
+    "seconds per flush",
+    "Time spent on invalid messages, also waiting for dead letters to be delivered.",
+  ],
+  [MetricName.JOIN_TIME]: ["timing", "seconds per flush", "Time spent waiting for strategies to finish."],
+  [MetricName.CALLBACK_TIME]: [
+    "timing",
+    "seconds per flush",
+    "Time spent in rebalance callbacks; overlaps the other times.",
+  ],
+  [MetricName.SHUTDOWN_TIME]: [
+    "timing",
+    "seconds per flush",
+    "Time spent ending assignments: drain and commit; overlaps the other times.",
+  ],
+  [MetricName.CALLBACK]: ["timing", "seconds", "How long one rebalance callback took.", ["callback_name"]],
+  [MetricName.CREATE_STRATEGY]: ["timing", "seconds", "How long createWithPartitions took."],
+  [MetricName.CLOSE_STRATEGY]: ["timing", "seconds", "How long a drain took, from close to the end of join."],
+  [MetricName.JOIN_TIMEOUT]: [
+    "counter",
+    "events",
+    "Drains that ran out of time: what was not done by then is handled again.",
+  ],
+  [MetricName.PARTITIONS_ASSIGNED]: ["counter", "partitions", "Partitions that were assigned."],
+  [MetricName.PARTITIONS_REVOKED]: ["counter", "partitions", "Partitions that were revoked."],
+  [MetricName.PARTITIONS_LOST]: [
+    "counter",
+    "partitions",
+    "Partitions that were lost: already somebody else's, so that nothing of theirs could be committed.",
+  ],
+  [MetricName.PAUSE]: [
+    "counter",
+    "events",
+    "Times that back-pressure had lasted for five seconds: nothing is taken from the consumer.",
+  ],
+  [MetricName.RESUME]: ["counter", "events", "Times that such a back-pressure ended."],
+  [MetricName.COMMIT_STATUS]: ["counter", "events", "Commits, by how they ended.", ["status"]],
+  [MetricName.COMMIT_DROPPED]: [
+    "counter",
+    "partitions",
+    "Offsets that were not committed because their partition is not ours any more.",
+  ],
+  [MetricName.LATENCY]: [
+    "timing",
+    "seconds",
+    "From a message's timestamp to its commit; noted at most once a second.",
+  ],
+  [MetricName.INVALID_MESSAGES]: [
+    "counter",
+    "messages",
+    "Invalid messages, with a dead letter queue or without.",
+  ],
+  [MetricName.HEALTHCHECK_TOUCH]: ["counter", "events", "Times that the health file was touched."],
+  [MetricName.FILTER_DROPPED]: ["counter", "messages", "Messages that a FilterStep dropped."],
+  [MetricName.PRODUCE_STATUS]: [
+    "counter",
+    "messages",
+    "Messages that Produce sent, by how it ended.",
+    ["status"],
+  ],
+};
+
+/** Every metric: what it is and what it means. The page in the docs is made from it. */
+export const METRICS: ReadonlyMap<MetricName, MetricDefinition> = new Map(
+  Object.entries(DEFINITIONS).map(([name, [type, unit, meaning, tags = []]]) => [
+    name as MetricName,
+    { type, unit, tags, meaning },
+  ]),
+);
