@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ConsumerError } from "../../../src/errors.ts";
+import {
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+} from "../../../src/kafka/client/consumer-protocol.ts";
+
+test("a subscription reads as it was written, with what the member holds", () => {
+  const owned = new Map([["orders", [0, 3]]]);
+  const read = decodeSubscription(encodeSubscription(["orders", "users"], owned));
+  assert.deepEqual(read.topics, ["orders", "users"]);
+  assert.deepEqual(read.owned, owned);
+});
+
+test("a version 0 subscription of an older client holds nothing", () => {
+  // int16 version 0, one topic "t", no user data: as librdkafka writes it.
+  const bytes = Buffer.from([0, 0, 0, 0, 0, 1, 0, 1, 0x74, 0xff, 0xff, 0xff, 0xff]);
+  assert.deepEqual(decodeSubscription(bytes), { topics: ["t"], owned: new Map() });
+});
+
+test("an assignment reads as it was written; no bytes mean nothing", () => {
+  const assignment = new Map([
+    ["a", [1, 2]],
+    ["b", [0]],
+  ]);
+  assert.deepEqual(decodeAssignment(encodeAssignment(assignment)), assignment);
+  assert.deepEqual(decodeAssignment(Buffer.alloc(0)), new Map());
+});
+
+test("bytes of a broken member end in a clear error, never in a hang or a crash", () => {
+  const good = encodeSubscription(["orders"], new Map([["orders", [0]]]));
+  fc.assert(
+    fc.property(fc.nat(good.length - 1), fc.nat(255), fc.nat(good.length), (at, byte, length) => {
+      const bytes = Buffer.from(good);
+      bytes[at] = byte;
+      for (const read of [decodeSubscription, decodeAssignment]) {
+        try {
+          read(bytes.subarray(0, length));
+        } catch (error) {
+          assert.ok(error instanceof ConsumerError, String(error));
+        }
+      }
+    }),
+    { numRuns: 5_000 },
+  );
+});
