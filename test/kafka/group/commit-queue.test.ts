@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ErrorCode } from "../../../src/errors.ts";
+import { Backoff } from "../../../src/kafka/client/backoff.ts";
+import { CommitQueue } from "../../../src/kafka/client/commit-queue.ts";
+import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
+import { GroupSession } from "../../../src/kafka/client/group-session.ts";
+import { partitionKey, type CommitOffset } from "../../../src/kafka/client/protocol.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { MockClock } from "../../../src/testing/mock-clock.ts";
+import { settle } from "./fake-group.ts";
+
+interface Try {
+  readonly session: GroupSession;
+  readonly offsets: Readonly<Record<string, number>>;
+  /** Answers every partition with this code, or each with its own. */
+  answer(code: number | Readonly<Record<string, number>>): Promise<void>;
+  fail(): Promise<void>;
+}
+
+class Fixture {
+  readonly clock = new MockClock();
+  readonly tries: Try[] = [];
+  readonly owned = new Map<string, number>([
+    ["t:0", 1],
+    ["t:1", 1],
+  ]);
+  session: GroupSession | undefined = newSession(1);
+  forgotten = 0;
+  readonly queue: CommitQueue;
+
+  constructor() {
+    this.queue = new CommitQueue({
+      commit: (session, offsets) =>
+        new Promise((resolve, reject) => {
+          this.tries.push({
+            session,
+            offsets: Object.fromEntries(offsets.map((offset) => [partitionKey(offset), offset.offset])),
+            answer: (code) => {
+              const codes = offsets.map(
+                (offset) =>
+                  [
+                    partitionKey(offset),
+                    typeof code === "number" ? code : (code[partitionKey(offset)] ?? ErrorCodes.NONE),
+                  ] as const,
+              );
+              resolve(new Map(codes));
+              return settle();
+            },
+            fail: () => {
+              reject(new Error("connection lost"));
+              return settle();
+            },
+          });
+        }),
+      forgetCoordinator: () => void this.forgotten++,
+      session: () => this.session,
+      assignmentOf: (key) => this.owned.get(key),
+      requestTimeoutMs: 10_000,
+      backoff: new Backoff({ initialMs: 100, maxMs: 100, jitter: 0 }),
+      clock: this.clock,
+      logger: silentLogger,
+    });
+  }
+
+  async nextTry(): Promise<Try> {
+    await settle();
+    const next = this.tries.shift();
+    assert.ok(next, "no commit was sent");
+    return next;
+  }
+}
+
+function newSession(generationId: number): GroupSession {
+  return new GroupSession({ groupId: "g", memberId: "m", generationId, groupInstanceId: null, cleanAtMs: 0 });
+}
+
+function at(index: number, offset: number, assignment: number = 1): CommitOffset {
+  return { topic: "t", index, offset, leaderEpoch: -1, assignment };
+}
+
+test("a commit resolves with what the coordinator has acknowledged", async () => {
+  const { queue, ...fixture } = asFixture();
+  const done = queue.commit([at(0, 10), at(1, 20)], 60_000);
+  const first = await fixture.nextTry();
+  assert.deepEqual(first.offsets, { "t:0": 10, "t:1": 20 });
+  await first.answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10), at(1, 20)]);
+});
+
+test("a commit that has to be tried again never overwrites a newer one", async () => {
+  const { queue, clock, ...fixture } = asFixture();
+  const older = queue.commit([at(0, 10)], 60_000);
+  const first = await fixture.nextTry();
+  const newer = queue.commit([at(0, 30), at(1, 5)], 60_000);
+  await first.answer(ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS);
+  clock.advance(100);
+  const second = await fixture.nextTry();
+  assert.deepEqual(second.offsets, { "t:0": 30, "t:1": 5 });
+  await second.answer(ErrorCodes.NONE);
+  assert.deepEqual(await older, [at(0, 10)]);
+  assert.deepEqual(await newer, [at(0, 30), at(1, 5)]);
+});
+
+test("a coordinator that has moved, or does not answer, is looked up anew", async () => {
+  const { queue, clock, fixture, ...rest } = asFixture();
+  const done = queue.commit([at(0, 10)], 60_000);
+  await (await rest.nextTry()).answer(ErrorCodes.NOT_COORDINATOR);
+  assert.equal(fixture.forgotten, 1);
+  clock.advance(100);
+  await (await rest.nextTry()).fail();
+  assert.equal(fixture.forgotten, 2);
+  clock.advance(100);
+  await (await rest.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10)]);
+});
+
+test("an offset whose assignment has ended is dropped, and does not fail the others", async () => {
+  const { queue, clock, fixture, ...rest } = asFixture();
+  const done = queue.commit([at(0, 10), at(1, 20)], 60_000);
+  await (await rest.nextTry()).answer(ErrorCodes.REBALANCE_IN_PROGRESS);
+  // Partition 1 went to somebody else and came back: what was staged before is of another life.
+  fixture.owned.set("t:1", 2);
+  clock.advance(100);
+  const second = await rest.nextTry();
+  assert.deepEqual(second.offsets, { "t:0": 10 });
+  await second.answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10)]);
+});
+
+test("a member that was thrown out commits nothing, and its session has ended", async () => {
+  const { queue, fixture, ...rest } = asFixture();
+  const done = queue.commit([at(0, 10)], 60_000);
+  const first = await rest.nextTry();
+  await first.answer(ErrorCodes.ILLEGAL_GENERATION);
+  assert.deepEqual(await done, []);
+  assert.equal(fixture.session?.gone.value?.errorCode, ErrorCodes.ILLEGAL_GENERATION);
+  assert.deepEqual(await queue.commit([at(0, 11)], 60_000), []);
+  assert.equal(fixture.tries.length, 0);
+});
+
+test("without a generation nothing is sent: never a commit that a group without members would take", async () => {
+  const { queue, fixture } = asFixture();
+  fixture.session = undefined;
+  assert.deepEqual(await queue.commit([at(0, 10)], 60_000), []);
+  assert.equal(fixture.tries.length, 0);
+});
+
+test("a commit gives up at its deadline, and says for which offsets", async () => {
+  const { queue, clock, ...fixture } = asFixture();
+  const done = queue.commit([at(0, 10)], 1_000);
+  await (await fixture.nextTry()).fail();
+  const failed = assert.rejects(done, (error: Error & { code?: string }) => {
+    assert.equal(error.code, ErrorCode.COMMIT_FAILED);
+    assert.match(error.message, /t\[0\]@10.*1000 ms/);
+    return true;
+  });
+  clock.advance(1_000);
+  await failed;
+});
+
+test("a partition that is refused fails its own commit and names the reason", async () => {
+  const { queue, ...fixture } = asFixture();
+  const bad = queue.commit([at(0, 10)], 60_000);
+  const first = await fixture.nextTry();
+  const good = queue.commit([at(1, 20)], 60_000);
+  const refused = assert.rejects(bad, /t\[0\]@10.*TOPIC_AUTHORIZATION_FAILED/);
+  await first.answer({ "t:0": ErrorCodes.TOPIC_AUTHORIZATION_FAILED });
+  await refused;
+  await (await fixture.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await good, [at(1, 20)]);
+});
+
+test("closing fails what is open, at once and without an unhandled rejection", async () => {
+  const { queue, ...fixture } = asFixture();
+  const open = queue.commit([at(0, 10)], 60_000);
+  await fixture.nextTry();
+  const failed = assert.rejects(open, /closed/);
+  queue.close();
+  await failed;
+  await assert.rejects(queue.commit([at(0, 11)], 60_000), /closed/);
+});
+
+function asFixture(): {
+  queue: CommitQueue;
+  clock: MockClock;
+  fixture: Fixture;
+  nextTry: () => Promise<Try>;
+} {
+  const fixture = new Fixture();
+  return { queue: fixture.queue, clock: fixture.clock, fixture, nextTry: () => fixture.nextTry() };
+}
