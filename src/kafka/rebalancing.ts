@@ -163,6 +163,7 @@ export class Rebalancing {
       this.#options.delivery.add(partition, offset, leaderEpoch);
       this.#assignments.set(partition, event.id);
     }
+    if (offsets.size === 0) return;
     this.#assigning = new Set(offsets.keys());
     try {
       await this.callbacks.onAssign?.(offsets);

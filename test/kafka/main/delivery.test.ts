@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Delivery } from "../../../src/kafka/delivery.ts";
+import { Partition } from "../../../src/message/partition.ts";
+import { fetched } from "./fetched.ts";
+
+const A = Partition.of("t", 0);
+const B = Partition.of("t", 1);
+
+interface Fixture {
+  readonly delivery: Delivery;
+  readonly credits: Map<Partition, number>;
+  readonly ends: string[];
+  /** Takes what is there, as `partition@offset=value`. */
+  take(max?: number): string[];
+  /** Hands over fetched values under the partition's epoch, as it is now or as given. */
+  feed(partition: Partition, from: number, values: readonly string[], epoch?: number): number;
+  epochs: Map<Partition, number>;
+}
+
+function fixture(...partitions: Partition[]): Fixture {
+  const credits = new Map<Partition, number>();
+  const ends: string[] = [];
+  const delivery = new Delivery({
+    credit: (partition, bytes) => credits.set(partition, (credits.get(partition) ?? 0) + bytes),
+    end: (partition, offset) => ends.push(`${partition}@${offset}`),
+  });
+  const epochs = new Map<Partition, number>();
+  for (const partition of partitions) {
+    delivery.add(partition, 0, -1);
+    epochs.set(partition, delivery.restart(partition).epoch);
+  }
+  return {
+    delivery,
+    credits,
+    ends,
+    epochs,
+    take: (max = 100) =>
+      delivery
+        .take(max)
+        .map(({ partition, offset, payload }) => `${partition.index}@${offset}=${payload.text()}`),
+    feed(partition, from, values, epoch = epochs.get(partition) ?? 0) {
+      const records = fetched({ topic: "t", index: partition.index, epoch }, from, values);
+      delivery.records(partition, records);
+      return records.bytes;
+    },
+  };
+}
+
+test("messages come in order, as many as asked for, and the position follows them", () => {
+  const { delivery, take, feed, credits } = fixture(A);
+  const bytes = feed(A, 0, ["a", "b", "c"]);
+  assert.deepEqual(take(2), ["0@0=a", "0@1=b"]);
+  assert.equal(delivery.positions().get(A), 2);
+  assert.equal(credits.get(A), undefined, "the buffer is still in use");
+  assert.deepEqual(take(), ["0@2=c"]);
+  assert.equal(delivery.positions().get(A), 3);
+  assert.equal(credits.get(A), bytes);
+  assert.deepEqual(take(), []);
+});
+
+test("partitions take turns, buffer by buffer", () => {
+  const { take, feed } = fixture(A, B);
+  feed(A, 0, ["a0"]);
+  feed(A, 1, ["a1"]);
+  feed(B, 0, ["b0"]);
+  assert.deepEqual(take(), ["0@0=a0", "1@0=b0", "0@1=a1"]);
+});
+
+test("after a seek nothing from before it is delivered, not even what was half read or still on its way", () => {
+  const { delivery, take, feed, credits, epochs } = fixture(A);
+  let bytes = feed(A, 0, ["a", "b", "c"]);
+  assert.deepEqual(take(1), ["0@0=a"]);
+  const old = epochs.get(A) ?? 0;
+  delivery.seek(A, 10, -1);
+  const { offset, epoch } = delivery.restart(A);
+  assert.equal(offset, 10);
+  bytes += feed(A, 3, ["d"], old);
+  assert.deepEqual(take(), []);
+  assert.equal(credits.get(A), bytes, "what was dropped is given back");
+  feed(A, 10, ["k"], epoch);
+  assert.deepEqual(take(), ["0@10=k"]);
+});
+
+test("a paused partition keeps what was prefetched, the others go on", () => {
+  const { delivery, take, feed } = fixture(A, B);
+  feed(A, 0, ["a0", "a1"]);
+  feed(B, 0, ["b0"]);
+  assert.deepEqual(take(1), ["0@0=a0"]);
+  delivery.pause(A, true);
+  assert.deepEqual(take(), ["1@0=b0"]);
+  assert.equal(delivery.ready, false);
+  delivery.pause(A, false);
+  assert.deepEqual(take(), ["0@1=a1"]);
+});
+
+test("nothing of a partition that is held for a revocation, or was taken away, is delivered", () => {
+  const { delivery, take, feed, credits } = fixture(A, B);
+  const bytes = feed(A, 0, ["a0"]) + feed(A, 1, ["a1"]);
+  feed(B, 0, ["b0"]);
+  delivery.hold(A);
+  assert.deepEqual(take(), ["1@0=b0"]);
+  delivery.remove(A);
+  assert.equal(credits.get(A), bytes);
+  const late = feed(A, 2, ["a2"]);
+  assert.equal(credits.get(A), bytes + late);
+  assert.deepEqual(take(), []);
+});
+
+test("the position goes on over batches without records, behind the records before them", () => {
+  const { delivery, take, feed, epochs } = fixture(A);
+  const at = { topic: "t", index: 0, epoch: epochs.get(A) ?? 0, leaderEpoch: 0 };
+  delivery.progress(A, { ...at, nextOffset: 5, highWatermark: 9 });
+  assert.equal(delivery.positions().get(A), 5);
+  assert.equal(delivery.lag(A), 4);
+  feed(A, 5, ["f"]);
+  delivery.progress(A, { ...at, nextOffset: 9, highWatermark: 9 });
+  assert.equal(delivery.positions().get(A), 5, "the record before it is not delivered yet");
+  assert.deepEqual(take(), ["0@5=f"]);
+  assert.deepEqual(take(), []);
+  assert.equal(delivery.positions().get(A), 9);
+  assert.equal(delivery.lag(A), 0);
+});
+
+test("the end of a partition is told once for each time that it is reached", () => {
+  const { delivery, take, feed, ends } = fixture(A);
+  feed(A, 0, ["a"]);
+  assert.deepEqual(ends, []);
+  take();
+  take();
+  assert.deepEqual(ends, ["t:0@1"]);
+  feed(A, 1, ["b"]);
+  take();
+  assert.deepEqual(ends, ["t:0@1", "t:0@2"]);
+  delivery.seek(A, 2, -1);
+  const { epoch } = delivery.restart(A);
+  delivery.progress(A, { topic: "t", index: 0, epoch, leaderEpoch: 0, nextOffset: 2, highWatermark: 2 });
+  assert.deepEqual(ends, ["t:0@1", "t:0@2", "t:0@2"]);
+});
+
+test("a failure comes after what was fetched before it, again and again, and holds up no other partition", () => {
+  const { delivery, take, feed } = fixture(A, B);
+  feed(A, 0, ["a0"]);
+  delivery.fail(A, new Error("corrupt"));
+  assert.deepEqual(take(), ["0@0=a0"]);
+  assert.throws(() => take(), /corrupt/);
+  feed(B, 0, ["b0"]);
+  const seen: string[] = [];
+  let thrown = 0;
+  for (let poll = 0; poll < 4; poll++) {
+    try {
+      seen.push(...take());
+    } catch {
+      thrown++;
+    }
+  }
+  assert.deepEqual(seen, ["1@0=b0"]);
+  assert.ok(thrown >= 2);
+  delivery.seek(A, 1, -1);
+  assert.deepEqual(take(), []);
+});

@@ -1,0 +1,27 @@
+import { createRecordsBatch } from "@platformatic/kafka";
+import { readBatches } from "../../../src/kafka/records/batch-reader.ts";
+import type { FetchedRecords } from "../../../src/kafka/client/protocol.ts";
+
+/** What the I/O thread hands over for some values, as if they had been fetched from `fromOffset`. */
+export function fetched(
+  at: { readonly topic: string; readonly index: number; readonly epoch: number },
+  fromOffset: number,
+  values: readonly string[],
+  highWatermark: number = fromOffset + values.length,
+): FetchedRecords {
+  const batch = createRecordsBatch(
+    values.map((value) => ({ topic: at.topic, value: Buffer.from(value), timestamp: 1n })),
+  ).buffer;
+  batch.writeBigInt64BE(BigInt(fromOffset), 0);
+  const { buffer, batches, nextOffset } = readBatches(batch, { fromOffset, maxDecompressedBytes: 1e6 });
+  return {
+    ...at,
+    buffer,
+    batches,
+    fromOffset,
+    nextOffset,
+    leaderEpoch: 0,
+    highWatermark,
+    bytes: batch.length,
+  };
+}
