@@ -15,6 +15,7 @@ export const ErrorCode = {
   OFFSET_OUT_OF_RANGE: "ARROYO_OFFSET_OUT_OF_RANGE",
   CORRUPT_BATCH: "ARROYO_CORRUPT_BATCH",
   COMMIT_FAILED: "ARROYO_COMMIT_FAILED",
+  COMMIT_LOG: "ARROYO_COMMIT_LOG",
   INVALID_STATE: "ARROYO_INVALID_STATE",
   CONFIGURATION: "ARROYO_CONFIGURATION",
   DEADLINE: "ARROYO_DEADLINE",
@@ -236,5 +237,19 @@ export class DeadlineError extends ArroyoError {
 export class StorageError extends ArroyoError {
   constructor(message: string, options?: { readonly cause?: unknown }) {
     super(ErrorCode.STORAGE, message, options);
+  }
+}
+
+/**
+ * A worker of a pool failed, and doing the batch again would not help: it died again and again, stalled, could not be
+ * started, or a message or a result could not cross to it. The message says which message was in work.
+ */
+export class WorkerError extends ArroyoError {
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super(ErrorCode.WORKER, message, options);
+  }
+
+  static is(error: unknown): error is WorkerError {
+    return hasCode(error, ErrorCode.WORKER);
   }
 }
