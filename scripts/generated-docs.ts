@@ -2,9 +2,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { format, resolveConfig } from "prettier";
 import { configurationPage } from "./configuration-page.ts";
+import { metricsPage } from "./metrics-page.ts";
 
 /** Every page that is made from the code, and how. */
-const PAGES: ReadonlyMap<string, () => string> = new Map([["docs/configuration.md", configurationPage]]);
+const PAGES: ReadonlyMap<string, () => string> = new Map([
+  ["docs/configuration.md", configurationPage],
+  ["docs/metrics.md", metricsPage],
+]);
 
 async function generate(page: string): Promise<{ path: string; text: string }> {
   const path = fileURLToPath(new URL(`../${page}`, import.meta.url));
