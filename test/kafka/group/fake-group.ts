@@ -49,8 +49,8 @@ class Calls {
 
 /** A member whose coordinator and main thread are a test. */
 export class FakeGroup implements GroupRequests {
-  readonly clock = new MockClock();
-  readonly calls = new Calls();
+  readonly clock: MockClock = new MockClock();
+  readonly calls: Calls = new Calls();
   readonly fatal: ConsumerError[] = [];
   readonly memberIds: string[] = [];
   forgotten = 0;
