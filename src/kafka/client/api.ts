@@ -13,6 +13,8 @@ export interface ApiVersion<Request extends unknown[], Response> {
   readonly parseResponse: (reader: Reader, version: number) => Response;
   /** Whether the answer's header has tagged fields. Default true; ApiVersions is the exception. */
   readonly responseHeaderTags?: boolean | undefined;
+  /** What a request resolves to that the broker does not answer (Produce with `acks` 0). */
+  readonly unanswered?: Response | undefined;
 }
 
 /** An RPC that this client uses, over all of its versions that this client speaks. */

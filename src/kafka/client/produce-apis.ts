@@ -91,6 +91,7 @@ function produceRow(
   return {
     version: rpc.api.version,
     createRequest: createProduceRequest,
+    unanswered: { topics: [] },
     parseResponse: (reader) => produceResponse(parseTolerantly(rpc, reader)),
   };
 }
