@@ -24,6 +24,7 @@ export const ErrorCode = {
   AUTHENTICATION: "ARROYO_AUTHENTICATION",
   UNSUPPORTED_BROKER: "ARROYO_UNSUPPORTED_BROKER",
   CLOSED: "ARROYO_CLOSED",
+  WORKER: "ARROYO_WORKER",
 } as const;
 
 /** One of {@link ErrorCode}'s values. */
