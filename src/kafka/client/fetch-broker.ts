@@ -1,0 +1,171 @@
+import type { ClockTimer } from "../../clock.ts";
+import type { FetchContext } from "./fetch-context.ts";
+import { FetchLane } from "./fetch-lane.ts";
+import type { FetchTroubles } from "./fetch-troubles.ts";
+import type { FetchPartition } from "./fetch-partition.ts";
+
+/** How long the side lane lets a broker wait at most. */
+const SIDE_WAIT_MS = 100;
+/** By how much it is back before the main lane, which then takes its partitions over. */
+const SIDE_MARGIN_MS = 5;
+/** How often answers are looked for that should have come. */
+const WATCH_INTERVAL_MS = 2_000;
+/** How late an answer may be before the leaders are looked up anew: perhaps others have found the broker dead. */
+const OVERDUE_MS = 3_000;
+
+/** A partition and what is asked of it. */
+export interface Ask {
+  readonly partition: FetchPartition;
+  readonly maxBytes: number;
+  /** What that comes to when it is uncompressed, as far as can be told. */
+  readonly expected: number;
+}
+
+export interface FetchPlan {
+  readonly maxWaitMs: number;
+  readonly idle: boolean;
+  readonly asks: readonly Ask[];
+}
+
+/**
+ * The partitions that are fetched from one broker, in the order of their turn, and the two lanes that fetch them.
+ *
+ * A broker answers one request per connection at a time, and holds a Fetch without data for `fetch.wait.max.ms`. A
+ * partition that regains room, is sought or is assigned in that time would have to wait for the rest of it. So there is a
+ * second connection, the side lane, that fetches what the main lane's request does not cover, while (and only while) the
+ * main one is held. Both are timed to end together, and then the main lane takes over everything. The alternatives: to
+ * break the connection costs a handshake for each seek; shorter waits cost requests all the time and are still a delay.
+ */
+export class FetchBroker {
+  readonly nodeId: number;
+  readonly #context: FetchContext;
+  readonly #partitions = new Set<FetchPartition>();
+  readonly #main: FetchLane;
+  readonly #side: FetchLane;
+  #notBeforeMs = 0;
+  #wakeTimer: ClockTimer | undefined;
+  #wakeAtMs = Infinity;
+  #watchTimer: ClockTimer | undefined;
+
+  constructor(nodeId: number, context: FetchContext, troubles: FetchTroubles) {
+    this.nodeId = nodeId;
+    this.#context = context;
+    this.#main = new FetchLane(this, context, troubles, "fetch");
+    this.#side = new FetchLane(this, context, troubles, "fetch-side");
+  }
+
+  get partitions(): ReadonlySet<FetchPartition> {
+    return this.#partitions;
+  }
+
+  add(partition: FetchPartition): void {
+    partition.broker = this;
+    this.#partitions.add(partition);
+    this.wake();
+  }
+
+  remove(partition: FetchPartition): void {
+    partition.broker = undefined;
+    this.#partitions.delete(partition);
+    this.land(partition);
+  }
+
+  /** Others have their turn first. */
+  moveToEnd(partition: FetchPartition): void {
+    if (this.#partitions.delete(partition)) this.#partitions.add(partition);
+  }
+
+  /** The partition does not wait for the answer to its request (any more). */
+  land(partition: FetchPartition): void {
+    partition.flight = undefined;
+    this.#context.budget.unexpect(partition.account, partition.asked);
+    partition.asked = 0;
+  }
+
+  /** Something has changed that may allow another request. */
+  wake(): void {
+    this.#main.wake();
+    this.#side.wake();
+  }
+
+  /** Nothing is sent to this broker for a while. */
+  holdOff(delayMs: number): void {
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, this.#context.clock.monotonicMs() + delayMs);
+  }
+
+  /** What a lane may ask for now; undefined for nothing. Whoever is not ready yet wakes the lanes when it is. */
+  plan(lane: FetchLane): FetchPlan | undefined {
+    const { clock, config } = this.#context;
+    const now = clock.monotonicMs();
+    if (now < this.#notBeforeMs) {
+      this.#wakeAt(this.#notBeforeMs);
+      return undefined;
+    }
+    let maxWaitMs = config["fetch.wait.max.ms"];
+    if (lane === this.#side) {
+      const held = this.#main.flight;
+      if (held === undefined || !held.idle) return undefined;
+      maxWaitMs = Math.min(SIDE_WAIT_MS, Math.floor(held.dueAtMs - now) - SIDE_MARGIN_MS);
+      if (maxWaitMs <= 0) return undefined;
+    }
+    const asks: Ask[] = [];
+    let idle = true;
+    for (const partition of this.#partitions) {
+      if (partition.flight !== undefined) continue;
+      if (partition.handingOver !== undefined && partition.handingOver !== lane) continue;
+      if (partition.retryAtMs > now) {
+        this.#wakeAt(partition.retryAtMs);
+        continue;
+      }
+      const ask = this.#ask(partition);
+      if (ask === undefined) continue;
+      asks.push(ask);
+      if (partition.isBehind) idle = false;
+    }
+    if (asks.length === 0) return undefined;
+    return { maxWaitMs, idle: idle || config["fetch.min.bytes"] > 1, asks };
+  }
+
+  /**
+   * What may be asked of a partition. Not before half of what it may hold is free (or a whole fetch fits): many small
+   * requests would cost more than they bring.
+   */
+  #ask(partition: FetchPartition): Ask | undefined {
+    const { account, expansion, limitBytes, needsBytes } = partition;
+    const allowance = this.#context.budget.allowance(account, partition.isBehind);
+    const room = allowance - account.used;
+    if (account.used > 0 && room < Math.min(limitBytes * expansion, allowance / 2)) return undefined;
+    const fits = Math.max(1, Math.floor(room / expansion));
+    const maxBytes = Math.max(Math.min(limitBytes, fits), needsBytes);
+    return { partition, maxBytes, expected: Math.ceil(maxBytes * expansion) };
+  }
+
+  /** While requests are under way, looks from time to time whether one is overdue. */
+  watch(): void {
+    this.#watchTimer ??= this.#context.clock.setTimeout(() => {
+      this.#watchTimer = undefined;
+      const flights = [this.#main.flight, this.#side.flight].filter((flight) => flight !== undefined);
+      if (flights.length === 0 || this.#context.closed.aborted) return;
+      const now = this.#context.clock.monotonicMs();
+      if (flights.some((flight) => now >= flight.dueAtMs + OVERDUE_MS)) this.#context.refresh();
+      this.watch();
+    }, WATCH_INTERVAL_MS);
+  }
+
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#wakeAtMs) return;
+    this.#wakeTimer?.cancel();
+    this.#wakeAtMs = atMs;
+    this.#wakeTimer = this.#context.clock.setTimeout(() => {
+      this.#wakeAtMs = Infinity;
+      this.wake();
+    }, atMs - this.#context.clock.monotonicMs());
+  }
+
+  close(): void {
+    this.#wakeTimer?.cancel();
+    this.#watchTimer?.cancel();
+    this.#main.close();
+    this.#side.close();
+  }
+}

@@ -1,0 +1,90 @@
+import type { Backoff } from "./backoff.ts";
+import type { BudgetAccount } from "./fetch-budget.ts";
+import type { FetchBroker } from "./fetch-broker.ts";
+import type { FetchLane } from "./fetch-lane.ts";
+import type { Leader } from "./metadata.ts";
+import type { FetchPosition, PartitionId } from "./protocol.ts";
+
+/** A Fetch that was sent. Partitions that still point to it take its answer; the others have moved on meanwhile. */
+export interface Flight {
+  readonly partitions: readonly FetchPartition[];
+  readonly sentAtMs: number;
+  /** By when the broker should have answered, if it is well. */
+  readonly dueAtMs: number;
+  /** Whether the broker has nothing to send as far as is known, so that it may take its time. */
+  readonly idle: boolean;
+  readonly outcome: Promise<FlightOutcome>;
+}
+
+export type FlightOutcome = { readonly body: Buffer } | { readonly error: unknown };
+
+/** One partition that is being fetched: where it is, who has it, and what is the matter with it. */
+export class FetchPartition implements PartitionId {
+  readonly topic: string;
+  readonly index: number;
+  readonly account: BudgetAccount;
+  readonly backoff: Backoff;
+
+  /** Of the assignment or seek. An answer to an older one is dropped. */
+  epoch: number;
+  /** What is asked for next. */
+  offset: number;
+  /** Of the record before `offset`; -1 when it is not known. Lets the leader find out that the log was cut (KIP-320). */
+  lastEpoch: number;
+  /** The end of what can be read, as of the last answer; -1 before the first. */
+  endOffset = -1;
+  /** Fetching has ended: nothing is sent or handed over any more. */
+  ended = false;
+
+  topicId: string | undefined;
+  leader: Leader | undefined;
+  /** A replica nearby that the leader has named (KIP-392), until some time. */
+  replica: { readonly nodeId: number; readonly untilMs: number } | undefined;
+  /** Where it is fetched from; undefined while nobody is known. */
+  broker: FetchBroker | undefined;
+  /** The metadata is as fresh as it gets, although the position's leader epoch is newer than it. */
+  epochIsDoubtful = false;
+
+  flight: Flight | undefined;
+  /** What `flight` may bring, as it stands in the account. */
+  asked = 0;
+  /** The lane that checks and hands over the last answer. Until it has, no other lane may fetch: order would be lost. */
+  handingOver: FetchLane | undefined;
+
+  /** The most that is asked for; grows only when not even one batch fits. */
+  limitBytes: number;
+  /** How long the answer's cut-off batch is, when that is all that it had. */
+  needsBytes = 0;
+  /** Bytes of records per byte of answer, by what came last. */
+  expansion = 1;
+
+  retryAtMs = 0;
+  /** The last problem; undefined when all is well. */
+  trouble: string | undefined;
+  troubleSinceMs = 0;
+  troubleIsLogged = false;
+  unknownSinceMs: number | undefined;
+  corruptTries = 0;
+  outOfRangeTries = 0;
+
+  constructor(position: FetchPosition, account: BudgetAccount, backoff: Backoff, limitBytes: number) {
+    this.topic = position.topic;
+    this.index = position.index;
+    this.account = account;
+    this.backoff = backoff;
+    this.limitBytes = limitBytes;
+    this.epoch = position.epoch;
+    this.offset = position.offset;
+    this.lastEpoch = position.leaderEpoch;
+  }
+
+  /** Whether there is more to read, as far as is known. */
+  get isBehind(): boolean {
+    return this.offset < this.endOffset;
+  }
+
+  /** For log lines and messages. */
+  toString(): string {
+    return `${this.topic}[${this.index}]`;
+  }
+}

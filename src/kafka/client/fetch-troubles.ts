@@ -1,0 +1,215 @@
+import { ConsumerError, ErrorCode } from "../../errors.ts";
+import { ErrorCodes, errorName, isRetriable } from "./error-codes.ts";
+import type { FetchContext } from "./fetch-context.ts";
+import type { FetchPartition } from "./fetch-partition.ts";
+import type { Leader } from "./metadata.ts";
+import { serializeError } from "./serialized-error.ts";
+
+/** How often in a row what comes for an offset may be damaged. */
+const MAX_CORRUPT_TRIES = 3;
+/** A new topic takes a while to be known to all brokers (librdkafka's `topic.metadata.propagation.max.ms`). */
+const UNKNOWN_TOPIC_GRACE_MS = 30_000;
+/** From when on a problem that mostly passes by itself is worth a line in the log. */
+const LASTING_MS = 5_000;
+/** How long an error is retried that nothing is known about. */
+const UNEXPECTED_ERROR_LIMIT_MS = 60_000;
+
+/** Errors that no retry helps against, with what to do. */
+const FATAL: ReadonlyMap<number, string> = new Map([
+  [ErrorCodes.TOPIC_AUTHORIZATION_FAILED, "the principal needs the right to READ the topic"],
+  [ErrorCodes.INVALID_TOPIC_EXCEPTION, "the brokers do not allow that name"],
+  [ErrorCodes.UNSUPPORTED_COMPRESSION_TYPE, "the broker cannot send this compression"],
+  [
+    ErrorCodes.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    "the broker keeps this topic in a message format that is too old",
+  ],
+  [ErrorCodes.UNSUPPORTED_VERSION, "the broker does not speak this version of Fetch"],
+]);
+
+/** The broker, or its metadata, may not have heard of a new topic yet. */
+const UNKNOWN_TOPIC: ReadonlySet<number> = new Set([
+  ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION,
+  ErrorCodes.UNKNOWN_TOPIC_ID,
+]);
+
+interface FailOptions {
+  readonly code?: ErrorCode | undefined;
+  readonly cause?: unknown;
+}
+
+/** What is done when a partition cannot be fetched: again after a while, elsewhere, or not at all. */
+export class FetchTroubles {
+  readonly #context: FetchContext;
+
+  constructor(context: FetchContext) {
+    this.#context = context;
+  }
+
+  /** The broker answered with an error for this partition. */
+  errorCode(partition: FetchPartition, errorCode: number, currentLeader?: Leader): void {
+    const fatal = FATAL.get(errorCode);
+    if (fatal !== undefined) {
+      this.fail(partition, `${errorName(errorCode)}, ${fatal}`);
+      return;
+    }
+    if (errorCode === ErrorCodes.CORRUPT_MESSAGE) {
+      this.corrupt(partition, new ConsumerError(`The broker answered with ${errorName(errorCode)}.`));
+      return;
+    }
+    if (errorCode === ErrorCodes.OFFSET_OUT_OF_RANGE) {
+      this.#outOfRange(partition);
+      return;
+    }
+    const isPassing = isRetriable(errorCode);
+    const lastedMs = this.#note(partition, errorName(errorCode), isPassing);
+    if (!isPassing && lastedMs >= UNEXPECTED_ERROR_LIMIT_MS) {
+      this.fail(partition, `the broker answers with ${errorName(errorCode)}, again and again`);
+      return;
+    }
+    this.#retryLater(partition);
+    if (UNKNOWN_TOPIC.has(errorCode) && this.unknown(partition)) return;
+    this.#context.refresh();
+    if (currentLeader !== undefined && currentLeader.nodeId >= 0) {
+      const { nodeId, leaderEpoch } = currentLeader;
+      this.#context.cluster.updateLeader(partition.topic, partition.index, nodeId, leaderEpoch);
+    }
+    // Away from a replica that is no leader, and to the new leader if that is known already.
+    partition.replica = undefined;
+    this.#context.place(partition);
+  }
+
+  /** The metadata has an error for the topic. */
+  topicError(partition: FetchPartition, errorCode: number): void {
+    const fatal = FATAL.get(errorCode);
+    if (fatal === undefined) this.#note(partition, errorName(errorCode), true);
+    else this.fail(partition, `${errorName(errorCode)}, ${fatal}`);
+  }
+
+  noLeader(partition: FetchPartition): void {
+    this.#note(partition, "it has no leader", true);
+  }
+
+  /** Nobody knows the topic or the partition. Returns whether that has been so for too long, and fetching has ended. */
+  unknown(partition: FetchPartition): boolean {
+    const now = this.#context.clock.monotonicMs();
+    partition.unknownSinceMs ??= now;
+    if (now - partition.unknownSinceMs < UNKNOWN_TOPIC_GRACE_MS) return false;
+    const { topic, index, epoch } = partition;
+    this.#context.end(partition);
+    this.#context.events.unknownTopic({ topic, index, epoch });
+    return true;
+  }
+
+  /**
+   * An offset out of range is believed only when the leader says it again after the metadata was refreshed: right after a
+   * change of leaders it may come from a replica or an old leader that is behind, and acting on it would lose or repeat
+   * messages.
+   */
+  #outOfRange(partition: FetchPartition): void {
+    const fromLeader = partition.replica === undefined;
+    partition.replica = undefined;
+    if (fromLeader) partition.outOfRangeTries += 1;
+    if (partition.outOfRangeTries < 2) {
+      this.#note(partition, errorName(ErrorCodes.OFFSET_OUT_OF_RANGE), true);
+      this.#retryLater(partition);
+      this.#context.refresh();
+      this.#context.place(partition);
+      return;
+    }
+    this.outOfRange(partition);
+  }
+
+  /** The position is not to be had. */
+  outOfRange(partition: FetchPartition, divergedAt?: number): void {
+    const { topic, index, epoch, offset } = partition;
+    this.#context.end(partition);
+    this.#context.events.outOfRange({ topic, index, epoch, offset, divergedAt });
+  }
+
+  /** The leader's log has other records before our position than those that we have read. */
+  diverged(partition: FetchPartition, endOffset: number): void {
+    const { logger } = this.#context;
+    logger.warn(
+      { topic: partition.topic, partition: partition.index, offset: partition.offset, divergedAt: endOffset },
+      "The log was cut beneath the position: records that were read are not in it any more",
+    );
+    this.outOfRange(partition, endOffset);
+  }
+
+  /** The broker said nothing about a partition that was asked for. */
+  leftOut(partition: FetchPartition): void {
+    const lastedMs = this.#note(partition, "left out of the broker's answer", false);
+    if (lastedMs >= UNEXPECTED_ERROR_LIMIT_MS)
+      this.fail(partition, "the broker leaves it out of its answers");
+    else this.#retryLater(partition);
+  }
+
+  /** What came for the partition's offset is damaged. */
+  corrupt(partition: FetchPartition, error: unknown): void {
+    partition.corruptTries += 1;
+    if (partition.corruptTries >= MAX_CORRUPT_TRIES) {
+      const problem = `what the broker sends is damaged, ${MAX_CORRUPT_TRIES} times in a row`;
+      this.fail(partition, problem, { code: ErrorCode.CORRUPT_BATCH, cause: error });
+      return;
+    }
+    const { topic, index, offset } = partition;
+    this.#context.logger.warn(
+      { topic, partition: index, offset, tries: partition.corruptTries, error },
+      "Damaged records came: they are fetched again over a new connection",
+    );
+    this.#retryLater(partition);
+  }
+
+  /** Ends the fetching of a partition with an error. */
+  fail(partition: FetchPartition, problem: string, options?: FailOptions): void {
+    const { topic, index, epoch, offset } = partition;
+    const message = `${partition} cannot be fetched from offset ${offset} on: ${problem}.`;
+    const error = new ConsumerError(message, options);
+    this.#context.end(partition);
+    this.#context.events.failed({ topic, index, epoch, offset, error: serializeError(error) });
+  }
+
+  /** An answer without an error has come. */
+  recovered(partition: FetchPartition): void {
+    if (partition.trouble !== undefined) {
+      const { topic, index, offset, trouble } = partition;
+      if (partition.troubleIsLogged) {
+        this.#context.logger.info(
+          { topic, partition: index, offset, trouble },
+          "A partition is fetched again",
+        );
+      }
+      partition.trouble = undefined;
+    }
+    partition.backoff.reset();
+    partition.unknownSinceMs = undefined;
+    partition.outOfRangeTries = 0;
+  }
+
+  /**
+   * Notes a problem, and logs it once: when it begins, or, if it is one that mostly passes, when it does not. Returns for
+   * how long it has lasted, in ms.
+   */
+  #note(partition: FetchPartition, trouble: string, isPassing: boolean): number {
+    const now = this.#context.clock.monotonicMs();
+    if (partition.trouble !== trouble) {
+      partition.trouble = trouble;
+      partition.troubleSinceMs = now;
+      partition.troubleIsLogged = false;
+    }
+    const lastedMs = now - partition.troubleSinceMs;
+    if (!partition.troubleIsLogged && (!isPassing || lastedMs >= LASTING_MS)) {
+      partition.troubleIsLogged = true;
+      const { topic, index, offset } = partition;
+      this.#context.logger.warn(
+        { topic, partition: index, offset, trouble },
+        "A partition cannot be fetched",
+      );
+    }
+    return lastedMs;
+  }
+
+  #retryLater(partition: FetchPartition): void {
+    partition.retryAtMs = this.#context.clock.monotonicMs() + partition.backoff.next();
+  }
+}

@@ -1,0 +1,142 @@
+import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../logger.ts";
+import type { ResolvedConsumerConfig } from "../config.ts";
+import { Backoff } from "./backoff.ts";
+import { FetchBudget } from "./fetch-budget.ts";
+import type { FetchCluster, FetchContext, FetcherEvents } from "./fetch-context.ts";
+import { FetchPartition } from "./fetch-partition.ts";
+import { FetchPlacement } from "./fetch-placement.ts";
+import { FetchTroubles } from "./fetch-troubles.ts";
+import { MetadataRefresher } from "./metadata-refresher.ts";
+import { partitionKey, type FetchPosition, type PartitionId } from "./protocol.ts";
+
+export type {
+  FetchCluster,
+  FetchConnection,
+  FetcherEvents,
+  FetchFailure,
+  FetchOutOfRange,
+  FetchUnknownTopic,
+} from "./fetch-context.ts";
+
+export interface FetcherOptions {
+  readonly cluster: FetchCluster;
+  readonly config: ResolvedConsumerConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: FetcherEvents;
+}
+
+/**
+ * Fetches partitions from whoever leads them, ahead of their being consumed, and hands over checked, uncompressed record
+ * batches in order. Whatever happens to a partition, its leader or a connection, the next batch is the one after the last;
+ * when that one cannot be had, an event says so. It prefetches up to `queued.max.messages.kbytes`, divided fairly (see
+ * {@link FetchBudget}), and goes on as consumed bytes come back as credit.
+ */
+export class Fetcher {
+  readonly #context: FetchContext;
+  readonly #troubles: FetchTroubles;
+  readonly #placement: FetchPlacement;
+  readonly #refresher: MetadataRefresher;
+  readonly #partitions = new Map<string, FetchPartition>();
+  readonly #closing = new AbortController();
+  readonly #stopListening: () => void;
+
+  constructor(options: FetcherOptions) {
+    const { cluster, config, clock } = options;
+    this.#context = {
+      ...options,
+      budget: new FetchBudget(config["queued.max.messages.kbytes"] * 1024),
+      isolationLevel: "read_uncommitted",
+      closed: this.#closing.signal,
+      partition: (topicId, index) => this.#placement.partition(topicId, index),
+      end: (partition) => this.#end(partition),
+      place: (partition) => this.#placement.place(partition),
+      refresh: () => this.#refresher.want(),
+      crashed: (error) => this.#crashed(error),
+    };
+    this.#troubles = new FetchTroubles(this.#context);
+    this.#placement = new FetchPlacement(this.#context, this.#troubles);
+    this.#refresher = new MetadataRefresher({
+      clock,
+      backoff: this.#backoff(),
+      refresh: () => cluster.refresh(),
+      refreshed: () => this.#placement.placeHomeless(),
+    });
+    this.#stopListening = cluster.onChange(() => {
+      for (const partition of [...this.#partitions.values()]) this.#placement.place(partition);
+    });
+  }
+
+  /**
+   * Starts to fetch partitions, or goes on with them at other positions. Nothing of an older epoch is handed over after
+   * this call.
+   */
+  start(positions: readonly FetchPosition[]): void {
+    if (this.#closing.signal.aborted) return;
+    const { config, budget } = this.#context;
+    const limitBytes = config["max.partition.fetch.bytes"];
+    for (const position of positions) {
+      const key = partitionKey(position);
+      const before = this.#partitions.get(key);
+      if (before !== undefined) this.#forget(before);
+      const partition = new FetchPartition(position, budget.open(key), this.#backoff(), limitBytes);
+      this.#partitions.set(key, partition);
+      this.#placement.place(partition);
+    }
+  }
+
+  /** Ends the fetching of partitions; those that are not fetched are passed over. */
+  stop(partitions: readonly PartitionId[]): void {
+    for (const id of partitions) {
+      const partition = this.#partitions.get(partitionKey(id));
+      if (partition !== undefined) this.#end(partition);
+    }
+  }
+
+  /**
+   * Bytes that were handed over are consumed, or were dropped. Each buffer is given back exactly once, whatever has become
+   * of its partition and epoch.
+   */
+  credit(id: PartitionId, bytes: number): void {
+    const key = partitionKey(id);
+    if (this.#context.budget.credit(key, bytes)) this.#partitions.get(key)?.broker?.wake();
+  }
+
+  /** Ends everything, at once. No event comes any more. The cluster stays open. */
+  close(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#stopListening();
+    this.#refresher.close();
+    for (const partition of [...this.#partitions.values()]) this.#end(partition);
+    this.#placement.close();
+  }
+
+  #backoff(): Backoff {
+    const { config } = this.#context;
+    return new Backoff({ initialMs: config["retry.backoff.ms"], maxMs: config["retry.backoff.max.ms"] });
+  }
+
+  #end(partition: FetchPartition): void {
+    const key = partitionKey(partition);
+    if (this.#partitions.get(key) !== partition) return;
+    this.#forget(partition);
+    this.#partitions.delete(key);
+    this.#context.budget.close(key);
+  }
+
+  #forget(partition: FetchPartition): void {
+    partition.ended = true;
+    this.#placement.remove(partition);
+    const { budget } = this.#context;
+    budget.unexpect(partition.account, partition.account.expected);
+  }
+
+  #crashed(error: unknown): void {
+    this.#context.logger.error({ error }, "Fetching has failed in a way that is a bug of this library");
+    for (const partition of [...this.#partitions.values()]) {
+      this.#troubles.fail(partition, "an error that should not happen", { cause: error });
+    }
+  }
+}

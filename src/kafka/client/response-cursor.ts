@@ -1,0 +1,128 @@
+import { ConsumerError } from "../../errors.ts";
+
+/** An answer whose bytes are not what the protocol says: lengths that lie, numbers that cannot be. */
+export class MalformedResponseError extends ConsumerError {}
+
+/**
+ * Reads the primitive types of Kafka's protocol (flexible versions) from a Buffer, one after another. Everything is
+ * checked against the end of the buffer, and nothing is allocated by a length that was read before the bytes are known
+ * to be there, so that whatever comes from the network ends in a value or in {@link MalformedResponseError}, in time
+ * linear in its length.
+ */
+export class ResponseCursor {
+  readonly #bytes: Buffer;
+  readonly #what: string;
+  #position = 0;
+
+  /** @param what names the answer in errors, e.g. "Fetch". */
+  constructor(bytes: Buffer, what: string) {
+    this.#bytes = bytes;
+    this.#what = what;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#position;
+  }
+
+  malformed(problem: string): MalformedResponseError {
+    return new MalformedResponseError(
+      `The ${this.#what} answer is malformed at byte ${this.#position} of ${this.#bytes.length}: ${problem}.`,
+    );
+  }
+
+  /** Moves on by `length` bytes, and says where they began. */
+  #take(length: number, what: string): number {
+    const at = this.#position;
+    if (length > this.#bytes.length - at) {
+      throw this.malformed(`${what} of ${length} bytes does not fit`);
+    }
+    this.#position = at + length;
+    return at;
+  }
+
+  int16(): number {
+    return this.#bytes.readInt16BE(this.#take(2, "an int16"));
+  }
+
+  int32(): number {
+    return this.#bytes.readInt32BE(this.#take(4, "an int32"));
+  }
+
+  /** An int64 as a number; beyond 2^53 it would be rounded, so that is an error. */
+  int64(): number {
+    const at = this.#take(8, "an int64");
+    const value = this.#bytes.readInt32BE(at) * 2 ** 32 + this.#bytes.readUInt32BE(at + 4);
+    if (!Number.isSafeInteger(value)) {
+      throw this.malformed(
+        `${this.#bytes.readBigInt64BE(at)} is beyond the largest number that can be handled`,
+      );
+    }
+    return value;
+  }
+
+  /** An int64 that is only compared. */
+  bigInt64(): bigint {
+    return this.#bytes.readBigInt64BE(this.#take(8, "an int64"));
+  }
+
+  unsignedVarint(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.#bytes[this.#take(1, "a varint")] as number;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) {
+        if (value > 0x7fffffff) break;
+        return value;
+      }
+    }
+    throw this.malformed("a length is out of range");
+  }
+
+  /** A UUID in its usual spelling, lower case with dashes. */
+  uuid(): string {
+    const at = this.#take(16, "a UUID");
+    const hex = this.#bytes.toString("hex", at, at + 16);
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  }
+
+  /** A view, not a copy. Null and no bytes are the same. */
+  compactBytes(): Buffer {
+    const length = Math.max(0, this.unsignedVarint() - 1);
+    const at = this.#take(length, "a field");
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  /**
+   * An array, each of whose elements takes at least `leastBytes`, so that a length that cannot be true is seen at once.
+   * Null is an empty array.
+   */
+  compactArray<T>(leastBytes: number, read: (cursor: this) => T): T[] {
+    const length = this.unsignedVarint() - 1;
+    if (length * leastBytes > this.remaining) throw this.malformed(`an array of ${length} does not fit`);
+    const elements: T[] = [];
+    for (let index = 0; index < length; index += 1) elements.push(read(this));
+    return elements;
+  }
+
+  /**
+   * The tagged fields at the end of a structure. `read` reads those that it knows; it need not read all of a field, but
+   * must not read beyond it. The others are passed over.
+   */
+  taggedFields(read?: (tag: number, cursor: this) => void): void {
+    const count = this.unsignedVarint();
+    for (let index = 0; index < count; index += 1) {
+      const tag = this.unsignedVarint();
+      const length = this.unsignedVarint();
+      const end = this.#take(length, "a tagged field") + length;
+      if (read === undefined) continue;
+      this.#position = end - length;
+      read(tag, this);
+      if (this.#position > end) throw this.malformed(`tagged field ${tag} is shorter than its content`);
+      this.#position = end;
+    }
+  }
+}
