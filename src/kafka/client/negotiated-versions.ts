@@ -3,7 +3,7 @@ import type { Api, ApiVersion } from "./api.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import { TransportError, UnsupportedBrokerError } from "./transport-error.ts";
 
-const SOFTWARE: ApiVersionsRequest = { softwareName: "arroyo-typescript", softwareVersion: "0.1.0" };
+export const SOFTWARE: ApiVersionsRequest = { softwareName: "arroyo-typescript", softwareVersion: "0.1.0" };
 
 /** Which versions of which RPCs a broker has, and which of them are spoken on a connection. */
 export class NegotiatedVersions {
