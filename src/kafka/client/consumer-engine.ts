@@ -8,6 +8,7 @@ import { Backoff } from "./backoff.ts";
 import { ClassicMember, type MemberEvents } from "./classic-member.ts";
 import { Cluster } from "./cluster.ts";
 import { CommitQueue } from "./commit-queue.ts";
+import type { FetchOutOfRange } from "./fetch-context.ts";
 import { Fetcher } from "./fetcher.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
 import type { GroupSession } from "./group-session.ts";
@@ -312,7 +313,7 @@ export class ConsumerEngine {
     this.#subscribed?.member.expel(message);
   }
 
-  #outOfRange(position: PartitionId & { readonly epoch: number; readonly offset: number }): void {
+  #outOfRange(position: FetchOutOfRange): void {
     if (this.#config["arroyo.strict.offset.reset"]) {
       const { topic, index, epoch, offset } = position;
       this.#send({ type: "outOfRange", topic, index, epoch, offset });
@@ -322,13 +323,15 @@ export class ConsumerEngine {
   }
 
   /** Follows the reset policy, unless the main thread has moved the partition meanwhile. */
-  async #reset(position: PartitionId & { readonly epoch: number; readonly offset: number }): Promise<void> {
-    const { topic, index, epoch, offset } = position;
+  async #reset(position: FetchOutOfRange): Promise<void> {
+    const { topic, index, epoch, offset, divergedAt } = position;
     const key = partitionKey(position);
     try {
-      const positions = await resetPositions(this.#cluster, this.#config, [position], this.#closed.signal);
+      const to =
+        divergedAt === undefined
+          ? (await resetPositions(this.#cluster, this.#config, [position], this.#closed.signal)).get(key)
+          : { offset: divergedAt, leaderEpoch: -1 };
       if (this.#epochs.get(key) !== epoch) return;
-      const to = positions.get(key);
       if (to === undefined) throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
       this.#logger.warn(
         { topic, partition: index, from: offset, to: to.offset },

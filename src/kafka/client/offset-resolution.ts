@@ -23,11 +23,13 @@ export async function resolvePositions(
   if (partitions.length === 0) return [];
   const committed = await fetchCommitted(cluster, session, partitions, signal);
   const missing = partitions.filter((partition) => !committed.has(partitionKey(partition)));
-  const reset = missing.length === 0 ? new Map() : await resetPositions(cluster, config, missing, signal);
+  const reset = missing.length === 0 ? undefined : await resetPositions(cluster, config, missing, signal);
   return partitions.map(({ topic, index }) => {
     const key = partitionKey({ topic, index });
-    const { offset, leaderEpoch } = committed.get(key) ?? reset.get(key) ?? { offset: 0, leaderEpoch: -1 };
-    return { topic, index, offset, leaderEpoch };
+    const position = committed.get(key) ?? reset?.get(key);
+    if (position === undefined)
+      throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
+    return { topic, index, offset: position.offset, leaderEpoch: position.leaderEpoch };
   });
 }
 
