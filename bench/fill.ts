@@ -1,0 +1,96 @@
+import { Admin, Connection, createRecordsBatch, produceV10, Writer } from "@platformatic/kafka";
+
+/** A topic to measure on. */
+export interface BenchTopic {
+  readonly name: string;
+  readonly partitions: number;
+  readonly messages: number;
+  readonly codec: "none" | "lz4" | "zstd";
+  /** The value of message i. Some hundred batches of different ones are made, and written over and over. */
+  readonly value: (i: number) => Buffer;
+}
+
+const BATCH_MESSAGES = 2_000;
+const DISTINCT_BATCHES = 24;
+const IN_FLIGHT = 4;
+
+/** Makes the topics and fills them: whole batches, encoded once, so that it takes seconds. */
+export async function fillTopics(bootstrapServers: string, topics: readonly BenchTopic[]): Promise<void> {
+  const admin = new Admin({ clientId: "arroyo-bench", bootstrapBrokers: [bootstrapServers] });
+  const connection = new Connection("arroyo-bench", { maxInflights: IN_FLIGHT });
+  const [host = "", port = ""] = bootstrapServers.split(":");
+  await connection.connect(host, Number(port));
+  for (const topic of topics) {
+    await admin.createTopics({ topics: [topic.name], partitions: topic.partitions, replicas: 1 });
+    await fillTopic(connection, topic);
+  }
+  await connection.close();
+  await admin.close();
+}
+
+async function fillTopic(connection: Connection, topic: BenchTopic): Promise<void> {
+  const batches = Array.from({ length: DISTINCT_BATCHES }, (_, batch) => encode(topic, batch));
+  const under = new Set<Promise<void>>();
+  let partition = 0;
+  for (let written = 0, batch = 0; written < topic.messages; written += BATCH_MESSAGES, batch++) {
+    const bytes = batches[batch % batches.length] as Buffer;
+    const sent = retried(connection, topic.name, partition++ % topic.partitions, bytes).finally(() =>
+      under.delete(sent),
+    );
+    under.add(sent);
+    if (under.size >= IN_FLIGHT) await Promise.race(under);
+  }
+  await Promise.all(under);
+}
+
+function encode(topic: BenchTopic, batch: number): Buffer {
+  const messages = Array.from({ length: BATCH_MESSAGES }, (_, i) => ({
+    topic: topic.name,
+    key: Buffer.from(String(i % 1_000)),
+    value: topic.value(batch * BATCH_MESSAGES + i),
+    timestamp: BigInt(Date.now()),
+  }));
+  return createRecordsBatch(messages, { compression: topic.codec }).buffer;
+}
+
+/** A partition that was just made may have no leader for a moment. */
+async function retried(
+  connection: Connection,
+  topic: string,
+  partition: number,
+  bytes: Buffer,
+): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await produce(connection, topic, partition, bytes);
+      return;
+    } catch (error) {
+      if (attempt >= 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+function produce(connection: Connection, topic: string, partition: number, bytes: Buffer): Promise<void> {
+  const request = (): Writer =>
+    Writer.create()
+      .appendString(null)
+      .appendInt16(-1)
+      .appendInt32(30_000)
+      .appendArray([topic], (topics) => {
+        topics.appendString(topic).appendArray([partition], (partitions) => {
+          partitions
+            .appendInt32(partition)
+            .appendUnsignedVarInt(bytes.length + 1)
+            .append(bytes);
+        });
+      })
+      .appendTaggedFields();
+  return new Promise((resolve, reject) => {
+    const { key, version } = produceV10.api;
+    connection.send(key, version, request, produceV10.parseResponse, true, true, (error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+}
