@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 
 /**
  * Stands between a test process and the JVM of one broker: `broker-process.ts LOG FOLDER JAVA-ARGUMENT...`. It takes
- * `start`, `stop` (SIGTERM), `kill` (SIGKILL) as lines on its standard input and says `ready` and `exited CODE`. When its
- * standard input ends, because the test process is gone, however that came about, the broker is killed and FOLDER
+ * `start`, `stop` (SIGTERM), `kill` (SIGKILL), `pause` (SIGSTOP) and `resume` (SIGCONT) as lines on its standard input and
+ * says `ready`, `exited CODE`, `paused` and `resumed`. When its standard input ends, because the test process is gone, however that came about, the broker is killed and FOLDER
  * removed.
  */
 const [logPath = "", folder = "", ...javaArguments] = process.argv.slice(2);
@@ -50,5 +50,9 @@ createInterface({ input: process.stdin })
     if (command === "start") start();
     else if (command === "stop") java?.kill("SIGTERM");
     else if (command === "kill") java?.kill("SIGKILL");
+    else if (command === "pause" || command === "resume") {
+      java?.kill(command === "pause" ? "SIGSTOP" : "SIGCONT");
+      process.stdout.write(`${command}d\n`);
+    }
   })
   .on("close", end);

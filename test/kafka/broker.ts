@@ -90,6 +90,15 @@ export class KafkaBroker {
     await this.#ask("kill", (said) => said.startsWith("exited"));
   }
 
+  /** Freezes it: its connections stay open, and nothing is answered. */
+  async pause(): Promise<void> {
+    await this.#ask("pause", (said) => said === "paused");
+  }
+
+  async resume(): Promise<void> {
+    await this.#ask("resume", (said) => said === "resumed");
+  }
+
   /** Kills it, removes its data, and ends its watchdog. */
   async discard(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;

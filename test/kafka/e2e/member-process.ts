@@ -1,0 +1,127 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export interface MemberSettings {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly topic: string;
+  readonly handledPath: string;
+  readonly healthPath?: string | undefined;
+  /** Block the main thread in the handler of this value. */
+  readonly blockOn?: { readonly value: string; readonly milliseconds: number } | undefined;
+  readonly throwOn?: string | undefined;
+  /** What each message takes, with the main thread blocked. */
+  readonly handleMs?: number | undefined;
+  readonly joinTimeoutMs?: number | undefined;
+}
+
+export interface HandledMessage {
+  readonly partition: number;
+  readonly offset: number;
+  readonly value: string;
+}
+
+/** A folder that is gone after the test. */
+export class Scratch implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), "arroyo-e2e-"));
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** What was handled, in the order in which it was, as the file says. */
+export function handledIn(path: string): HandledMessage[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return [];
+  }
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [partition = "", offset = "", value = ""] = line.split(" ");
+      return { partition: Number(partition), offset: Number(offset), value };
+    });
+}
+
+/** A consumer in a process of its own. It is killed at the end of the test if it still runs. */
+export class MemberProcess implements AsyncDisposable {
+  readonly child: ChildProcess;
+  /** What it has said on standard output. */
+  readonly said: string[] = [];
+  /** What it has written to standard error. */
+  stderr = "";
+  readonly #exited: Promise<unknown>;
+  #waiting: (() => void)[] = [];
+
+  constructor(settings: MemberSettings) {
+    this.child = spawn(process.execPath, [join(import.meta.dirname, "member.ts")], {
+      env: { ...process.env, MEMBER: JSON.stringify(settings) },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#exited = once(this.child, "close");
+    createInterface({ input: this.child.stdout! }).on("line", (line) => {
+      this.said.push(line);
+      this.#look();
+    });
+    this.child.stderr!.on("data", (chunk: Buffer) => {
+      this.stderr += chunk.toString();
+      this.#look();
+    });
+    this.child.on("exit", () => this.#look());
+  }
+
+  /** Resolves once it has said a line that matches; fails when it ends before. */
+  async says(pattern: RegExp, count: number = 1): Promise<void> {
+    await this.#until(() => this.said.filter((line) => pattern.test(line)).length >= count, String(pattern));
+  }
+
+  async complains(pattern: RegExp): Promise<void> {
+    await this.#until(() => pattern.test(this.stderr), String(pattern));
+  }
+
+  count(pattern: RegExp): number {
+    return this.said.filter((line) => pattern.test(line)).length;
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    this.child.kill(signal);
+    await this.#exited;
+  }
+
+  /** Resolves with its exit code. */
+  async ends(): Promise<number | null> {
+    await this.#exited;
+    return this.child.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill("SIGKILL");
+    await this.#exited;
+  }
+
+  async #until(isSo: () => boolean, what: string): Promise<void> {
+    while (!isSo()) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        throw new Error(`The member ended before ${what}. It said:\n${this.said.join("\n")}\n${this.stderr}`);
+      }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  #look(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}
