@@ -27,6 +27,6 @@ export interface ClientConfig {
   /** -1: never by itself. */
   readonly "topic.metadata.refresh.interval.ms": number;
   readonly "receive.message.max.bytes": number;
-  /** Consumers have it; a producer always lets the broker make a topic if it may. */
+  /** Whether asking for a topic may make it. Default false. */
   readonly "allow.auto.create.topics"?: boolean | undefined;
 }

@@ -25,6 +25,8 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
   /** An answer that claims to be larger ends the connection. */
   readonly maxResponseBytes: number;
+  /** Told once, when the connection has come to its end. */
+  readonly onEnd?: ((connection: BrokerConnection) => void) | undefined;
 }
 
 /** A request without an answer yet. */
@@ -308,6 +310,7 @@ export class BrokerConnection {
     const socket = this.#connection.socket as Socket | undefined;
     socket?.on("error", () => {});
     socket?.destroy();
+    this.#options.onEnd?.(this);
   }
 }
 

@@ -1,0 +1,41 @@
+import type { Clock } from "../../clock.ts";
+import type { ClientConfig } from "./client-config.ts";
+import { BrokerConnection, type BrokerAddress } from "./connection.ts";
+import { resolveSecurity, type Security } from "./security.ts";
+
+/** Makes the connections of one client, all with the same settings, and knows those that have not ended. */
+export class ConnectionMaker {
+  readonly #config: ClientConfig;
+  readonly #clock: Clock;
+  readonly #security: Security;
+  readonly #connections = new Set<BrokerConnection>();
+  #closedFor: Error | undefined;
+
+  /** @throws ConfigurationError when certificates or credentials cannot be used. */
+  constructor(config: ClientConfig, clock: Clock) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#security = resolveSecurity(config);
+  }
+
+  /** A connection that is still to be opened. */
+  make(address: BrokerAddress): BrokerConnection {
+    const connection = new BrokerConnection(address, {
+      clock: this.#clock,
+      clientId: this.#config["client.id"],
+      security: this.#security,
+      connectTimeoutMs: this.#config["socket.connection.setup.timeout.ms"],
+      maxResponseBytes: this.#config["receive.message.max.bytes"],
+      onEnd: (ended) => this.#connections.delete(ended),
+    });
+    this.#connections.add(connection);
+    if (this.#closedFor !== undefined) connection.close(this.#closedFor);
+    return connection;
+  }
+
+  /** Closes them all, at once, and whatever is made from now on. */
+  close(reason: Error): void {
+    this.#closedFor = reason;
+    for (const connection of [...this.#connections]) connection.close(reason);
+  }
+}
