@@ -25,6 +25,20 @@ export const MetricName = {
   INVALID_MESSAGES: "arroyo.consumer.invalid_message.count",
   HEALTHCHECK_TOUCH: "arroyo.processing.strategies.healthcheck.touch",
   FILTER_DROPPED: "arroyo.strategies.filter.dropped_messages",
+  WORKERS_BATCH_MESSAGES: "arroyo.strategies.run_task_with_multiprocessing.batch.size.msg",
+  WORKERS_BATCH_BYTES: "arroyo.strategies.run_task_with_multiprocessing.batch.size.bytes",
+  WORKERS_OUTPUT_MESSAGES: "arroyo.strategies.run_task_with_multiprocessing.output_batch.size.msg",
+  WORKERS_OUTPUT_BYTES: "arroyo.strategies.run_task_with_multiprocessing.output_batch.size.bytes",
+  WORKERS_BACKPRESSURE: "arroyo.strategies.run_task_with_multiprocessing.batch.backpressure",
+  WORKERS_INPUT_OVERFLOW: "arroyo.strategies.run_task_with_multiprocessing.batch.input.overflow",
+  WORKERS_OUTPUT_OVERFLOW: "arroyo.strategies.run_task_with_multiprocessing.batch.output.overflow",
+  WORKERS_INPUT_RESIZE: "arroyo.strategies.run_task_with_multiprocessing.batch.input.resize",
+  WORKERS_OUTPUT_RESIZE: "arroyo.strategies.run_task_with_multiprocessing.batch.output.resize",
+  WORKERS_BATCHES_IN_PROGRESS: "arroyo.strategies.run_task_with_multiprocessing.batches_in_progress",
+  WORKERS_PROCESSES: "arroyo.strategies.run_task_with_multiprocessing.processes",
+  WORKERS_ABANDONED: "arroyo.strategies.run_task_in_workers.batch.abandoned",
+  WORKER_DIED: "arroyo.strategies.run_task_in_workers.worker.died",
+  WORKER_STALLED: "arroyo.strategies.run_task_in_workers.worker.stalled",
   PRODUCE_STATUS: "arroyo.producer.produce_status",
 } as const;
 
@@ -35,7 +49,8 @@ export type MetricName = (typeof MetricName)[keyof typeof MetricName];
 export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "timing";
   /** What its value counts. */
-  readonly unit: "events" | "messages" | "partitions" | "seconds" | "seconds per flush";
+  readonly unit:
+    "events" | "messages" | "partitions" | "batches" | "bytes" | "workers" | "seconds" | "seconds per flush";
   /** The tags that it comes with. */
   readonly tags: readonly string[];
   readonly meaning: string;
@@ -116,6 +131,56 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
   ],
   [MetricName.HEALTHCHECK_TOUCH]: ["counter", "events", "Times that the health file was touched."],
   [MetricName.FILTER_DROPPED]: ["counter", "messages", "Messages that a FilterStep dropped."],
+  [MetricName.WORKERS_BATCH_MESSAGES]: [
+    "timing",
+    "messages",
+    "Messages in one batch that RunTaskInWorkers sent to a worker. Flat at maxBatchSize: larger batches are possible.",
+  ],
+  [MetricName.WORKERS_BATCH_BYTES]: [
+    "timing",
+    "bytes",
+    "Bytes in one batch that was sent to a worker. Flat at the size of a block: the block is too small.",
+  ],
+  [MetricName.WORKERS_OUTPUT_MESSAGES]: ["timing", "messages", "Messages in the results of one batch."],
+  [MetricName.WORKERS_OUTPUT_BYTES]: ["timing", "bytes", "Bytes in the results of one batch."],
+  [MetricName.WORKERS_BACKPRESSURE]: [
+    "counter",
+    "events",
+    "Times that the step behind RunTaskInWorkers rejected a result: that step is slower than the workers.",
+  ],
+  [MetricName.WORKERS_INPUT_OVERFLOW]: [
+    "counter",
+    "events",
+    "Batches that were split because their messages did not fit into one block: raise inputBlockBytes.",
+  ],
+  [MetricName.WORKERS_OUTPUT_OVERFLOW]: [
+    "counter",
+    "events",
+    "Batches that were split because their results did not fit into one block: raise outputBlockBytes. Costs much.",
+  ],
+  [MetricName.WORKERS_INPUT_RESIZE]: [
+    "counter",
+    "events",
+    "Times that blocks for messages were made larger from then on (only if their size is automatic).",
+  ],
+  [MetricName.WORKERS_OUTPUT_RESIZE]: [
+    "counter",
+    "events",
+    "Times that blocks for results were made larger from then on (only if their size is automatic).",
+  ],
+  [MetricName.WORKERS_BATCHES_IN_PROGRESS]: [
+    "gauge",
+    "batches",
+    "Batches that are with the workers, or whose results have not gone on.",
+  ],
+  [MetricName.WORKERS_PROCESSES]: ["gauge", "workers", "Worker threads of the pool."],
+  [MetricName.WORKERS_ABANDONED]: [
+    "counter",
+    "batches",
+    "Batches that were given up in the middle: a drain ran out of time, or an assignment was lost.",
+  ],
+  [MetricName.WORKER_DIED]: ["counter", "events", "Workers that died at work; their batch is done again."],
+  [MetricName.WORKER_STALLED]: ["counter", "events", "Workers that were at one message for too long."],
   [MetricName.PRODUCE_STATUS]: [
     "counter",
     "messages",
