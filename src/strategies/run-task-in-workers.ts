@@ -1,0 +1,285 @@
+import { ConfigurationError, MESSAGE_REJECTED } from "../errors.ts";
+import { isFiltered, type Submitted } from "../message/message.ts";
+import { MetricName } from "../metrics/names.ts";
+import { Batch, type BatchContext } from "../workers/batch.ts";
+import { BlockSize } from "../workers/block-size.ts";
+import type { WorkerPool } from "../workers/pool.ts";
+import type { WorkerTask } from "../workers/task.ts";
+import { takeOverCommit } from "./invalid.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import { Outlet } from "./outlet.ts";
+import { detachedRuntime } from "./runtime.ts";
+import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
+
+/** How {@link RunTaskInWorkers} runs its task. */
+export interface RunTaskInWorkersOptions<in T, out U> {
+  /** What to run, see `workerTask`. */
+  readonly task: WorkerTask<T, U>;
+  /** The workers to run it in. */
+  readonly pool: WorkerPool;
+  /** A batch goes to a worker when it holds so many messages, */
+  readonly maxBatchSize: number;
+  /** or this long after its first message, in ms. */
+  readonly maxBatchTimeMs: number;
+  /**
+   * The most bytes that a batch takes on its way to a worker: one that would become larger is split, and a message that is
+   * larger by itself is an error. Default: as many as it takes, up to `maxInputBlockBytes`.
+   */
+  readonly inputBlockBytes?: number | undefined;
+  /** The same for the results on their way back. Default: as many as it takes, up to `maxOutputBlockBytes`. */
+  readonly outputBlockBytes?: number | undefined;
+  /**
+   * Bounds blocks whose size is automatic: a batch is split before it grows beyond this; only one single message may be
+   * larger. Default 16 MiB.
+   */
+  readonly maxInputBlockBytes?: number | undefined;
+  /** The same for the results on their way back. Default 16 MiB. */
+  readonly maxOutputBlockBytes?: number | undefined;
+  /**
+   * How many batches may be there beyond one for each worker, so that a worker need not wait for its next one; 0 saves
+   * memory. Default: one more for each worker. Beyond that, messages are rejected.
+   */
+  readonly prefetchBatches?: number | undefined;
+}
+
+/**
+ * Runs a function on worker threads, for work that keeps a processor core busy, and hands its results on in the order in
+ * which the messages came. (Arroyo's `RunTaskWithMultiprocessing`.)
+ *
+ * Messages cross to a worker in batches. Bytes, texts and Kafka payloads are written into one block of memory for the
+ * batch, whose ownership then goes over without a copy; the results come back the same way. Any other payload or result
+ * is copied by structured clone, so that it loses its class. In the worker the task gets a `Message` with payload,
+ * partition, offset and timestamp; one batch is done message by message, also when the task is async.
+ *
+ * The task may throw
+ * - InvalidMessage: the message goes to the dead letter queue, and is committed in its turn. Of a batch of messages
+ *   (`BatchStep`) the invalid one is left out, and the task runs again on the rest.
+ * - anything else, which surfaces in its turn, as it is, and ends the processor.
+ *
+ * When a worker dies (it exits, runs out of memory, or throws outside of the task), its batch is done again by another one,
+ * at most three times, then a WorkerError surfaces: so the task may run more than once for a message, and its side effects
+ * must bear that.
+ *
+ * A join that runs out of time, and `terminate`, abandon what is in work: the pool is free for the next assignment at
+ * once, and no result of an old one ever comes to a new one.
+ */
+export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
+  readonly name = "RunTaskInWorkers";
+  readonly next: ProcessingStrategy<U>;
+  readonly #pool: WorkerPool;
+  readonly #maxBatchSize: number;
+  readonly #maxBatchTimeMs: number;
+  /** How many batches there may be. */
+  readonly #maxBatches: number;
+  readonly #input: BlockSize;
+  readonly #output: BlockSize;
+  readonly #lifecycle: Lifecycle = new Lifecycle("RunTaskInWorkers");
+  readonly #outlet: Outlet<U>;
+  #runtime: StrategyRuntime = detachedRuntime;
+  #context: BatchContext;
+  /** The batch that is being filled; not yet one of those below. */
+  #open: Batch<T, U> | undefined;
+  #openUntilMs = 0;
+  /** What is with the pool, or has come back and has not been handed on, in order. */
+  readonly #batches: Batch<T, U>[] = [];
+  /** Ends the wait of a join. */
+  #drained: PromiseWithResolvers<void> | undefined;
+
+  /** @throws ConfigurationError */
+  constructor(options: RunTaskInWorkersOptions<T, U>, next: ProcessingStrategy<NoInfer<U>>) {
+    const { task, pool, maxBatchSize, maxBatchTimeMs, prefetchBatches = pool.workers } = options;
+    if (!Number.isInteger(maxBatchSize) || maxBatchSize < 1)
+      refuse("maxBatchSize", maxBatchSize, "from 1 up");
+    if (!(maxBatchTimeMs >= 0)) refuse("maxBatchTimeMs", maxBatchTimeMs, "from 0 up");
+    if (!Number.isInteger(prefetchBatches) || prefetchBatches < 0) {
+      refuse("prefetchBatches", prefetchBatches, "from 0 up");
+    }
+    this.next = next;
+    this.#pool = pool;
+    this.#maxBatchSize = maxBatchSize;
+    this.#maxBatchTimeMs = maxBatchTimeMs;
+    this.#maxBatches = pool.workers + prefetchBatches;
+    this.#input = new BlockSize("Input", options.inputBlockBytes, options.maxInputBlockBytes);
+    this.#output = new BlockSize("Output", options.outputBlockBytes, options.maxOutputBlockBytes);
+    this.#outlet = new Outlet(next);
+    this.#context = {
+      task: { module: task.module.href, exportName: task.exportName },
+      input: this.#input,
+      output: this.#output,
+      metrics: this.#runtime.metrics,
+      logger: this.#runtime.logger,
+      arrived: () => this.#arrived(),
+    };
+  }
+
+  attach(runtime: StrategyRuntime): void {
+    this.#runtime = runtime;
+    this.#context = { ...this.#context, metrics: runtime.metrics, logger: runtime.logger };
+    this.#outlet.attach(runtime);
+  }
+
+  submit(message: Submitted<T>): void {
+    if (!this.#lifecycle.open) this.#lifecycle.refuse("submit");
+    if (this.#open === undefined) {
+      if (isFiltered(message) && this.#batches.length === 0) {
+        if (this.#outlet.waiting && !this.#outlet.retry()) throw MESSAGE_REJECTED;
+        this.next.submit(message);
+        return;
+      }
+      this.#begin();
+    }
+    if (!this.#open!.add(message)) {
+      this.#overflowed();
+      this.#begin();
+      this.#open!.add(message);
+    }
+    if (this.#open!.size >= this.#maxBatchSize) this.#send();
+  }
+
+  poll(): void {
+    this.#lifecycle.assertPollable();
+    this.#outlet.poll();
+    this.#forward();
+    if (this.#open !== undefined && this.#runtime.clock.monotonicMs() >= this.#openUntilMs) this.#send();
+  }
+
+  close(): void {
+    this.#lifecycle.close();
+    if (this.#open !== undefined) this.#send();
+  }
+
+  terminate(): void {
+    if (!this.#lifecycle.terminate()) return;
+    this.#abandon();
+    this.#drained?.resolve();
+    this.#outlet.terminate();
+  }
+
+  join(deadline: AbortSignal): Promise<void> {
+    return this.#lifecycle.join(async () => {
+      await this.#drain(deadline);
+      if (!this.#lifecycle.terminated) await this.#outlet.finish(deadline);
+    });
+  }
+
+  /** Opens a batch. @throws MessageRejected when there are as many as there may be. */
+  #begin(): void {
+    if (this.#batches.length >= this.#maxBatches) throw MESSAGE_REJECTED;
+    this.#open = new Batch(this.#context);
+    this.#openUntilMs = this.#runtime.clock.monotonicMs() + this.#maxBatchTimeMs;
+    this.#runtime.wakeAt(this.#openUntilMs);
+  }
+
+  /** Sends the open batch to the pool. */
+  #send(): void {
+    const batch = this.#open!;
+    this.#open = undefined;
+    if (batch.size === 0) return;
+    const { metrics } = this.#runtime;
+    metrics.timing(MetricName.WORKERS_BATCH_MESSAGES, batch.size);
+    metrics.timing(MetricName.WORKERS_BATCH_BYTES, batch.bytes);
+    if (this.#input.saw(batch.bytes)) metrics.increment(MetricName.WORKERS_INPUT_RESIZE);
+    this.#batches.push(batch);
+    if (batch.needsWorker) this.#pool.run(batch);
+    else batch.skipWorker();
+    this.#gauge();
+  }
+
+  /** The open batch has no room for the message that came, and goes as it is. */
+  #overflowed(): void {
+    const { metrics, logger } = this.#runtime;
+    metrics.increment(MetricName.WORKERS_INPUT_OVERFLOW);
+    logger.warn(
+      { messages: this.#open!.size, maxBytes: this.#input.maxBytes },
+      "A batch for workers was split, since its messages did not fit into one block.",
+    );
+    this.#send();
+  }
+
+  /** Something can be handed on. While a join waits, that is done at once: nobody else may come to poll. */
+  #arrived(): void {
+    this.#runtime.wake();
+    if (this.#drained === undefined) return;
+    try {
+      this.#forward();
+    } catch (error) {
+      this.#drained?.reject(error);
+    }
+  }
+
+  /** Hands on what has come back, in order, until the next step rejects it. */
+  #forward(): void {
+    if (this.#outlet.waiting && !this.#outlet.retry()) return;
+    for (let batch = this.#batches[0]; batch?.ready; batch = this.#batches[0]) {
+      while (batch.ready) {
+        this.#handOn(batch);
+        if (this.#outlet.waiting) {
+          this.#runtime.metrics.increment(MetricName.WORKERS_BACKPRESSURE);
+          return;
+        }
+      }
+      if (batch.finished) this.#batches.shift();
+      else this.#pool.run(batch, true);
+      this.#gauge();
+    }
+    if (this.#batches.length === 0 && this.#open === undefined) this.#drained?.resolve();
+  }
+
+  #handOn(batch: Batch<T, U>): void {
+    const { message, result, invalid } = batch.next();
+    if (result !== undefined) {
+      this.#outlet.push(result);
+      return;
+    }
+    if (message.partition === undefined) {
+      // One of the messages that it was made of: what is left of it commits that one too.
+      takeOverCommit(invalid);
+    } else {
+      this.#outlet.standIn(message, invalid);
+    }
+    throw invalid;
+  }
+
+  /** Waits until everything has been handed on, or the deadline aborts; what is left then is abandoned. */
+  async #drain(deadline: AbortSignal): Promise<void> {
+    this.#forward();
+    if (this.#batches.length === 0) return;
+    if (!deadline.aborted) {
+      const drained = Promise.withResolvers<void>();
+      this.#drained = drained;
+      const late = (): void => drained.resolve();
+      deadline.addEventListener("abort", late);
+      try {
+        await drained.promise;
+      } finally {
+        this.#drained = undefined;
+        deadline.removeEventListener("abort", late);
+      }
+    }
+    if (this.#batches.length === 0) return;
+    this.#runtime.logger.warn(
+      { batches: this.#batches.length },
+      "Work in workers was abandoned, since the time to finish it was over: it is done again by whoever has the partitions.",
+    );
+    this.#abandon();
+  }
+
+  #abandon(): void {
+    this.#runtime.metrics.increment(MetricName.WORKERS_ABANDONED, this.#batches.length);
+    for (const batch of this.#batches) this.#pool.cancel(batch);
+    this.#batches.length = 0;
+    this.#open = undefined;
+    this.#gauge();
+  }
+
+  #gauge(): void {
+    this.#runtime.metrics.gauge(MetricName.WORKERS_BATCHES_IN_PROGRESS, this.#batches.length);
+    this.#runtime.metrics.gauge(MetricName.WORKERS_PROCESSES, this.#pool.workers);
+  }
+}
+
+function refuse(option: string, value: unknown, range: string): never {
+  throw new ConfigurationError(
+    `RunTaskInWorkers: ${option} is ${String(value)}, but must be a number ${range}.`,
+  );
+}
