@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { COMMON_SETTINGS } from "../src/kafka/config-common.ts";
 import { CONSUMER_SETTINGS } from "../src/kafka/config-consumer.ts";
 import { PRODUCER_SETTINGS } from "../src/kafka/config-producer.ts";
@@ -47,26 +48,43 @@ function defaultOf(setting: Setting): string {
   return Object.keys(setting.values).find((word) => setting.values[word] === setting.default)!;
 }
 
-function row(key: string, setting: Setting): string {
-  const aliases = (setting.aliases ?? []).map((alias) => `\`${alias}\``).join(", ");
-  const name = `\`${key}\`` + (aliases === "" ? "" : `<br>(also ${aliases})`);
-  return `| ${name} | ${typeOf(setting)} | ${defaultOf(setting)} | ${setting.meaning} |`;
+/** The doc comment of each row of a table: there they serve editors, too. */
+function commentsIn(file: string): Map<string, string> {
+  const source = readFileSync(new URL(`../src/kafka/${file}`, import.meta.url), "utf8");
+  const rows = source.matchAll(/^ {2}\/\*\*(.*?)\*\/\n {2}"?([\w.]+)"?: \{/gms);
+  return new Map(
+    [...rows].map(([, comment, key]) => [
+      key!,
+      comment!
+        .replaceAll(/\n {3}\*/g, "")
+        .replaceAll(/\s+/g, " ")
+        .trim(),
+    ]),
+  );
 }
 
-function section(title: string, table: SettingTable): string {
+function row(key: string, setting: Setting, meaning: string | undefined): string {
+  if (meaning === undefined) throw new Error(`the setting ${key} has no comment`);
+  const aliases = (setting.aliases ?? []).map((alias) => `\`${alias}\``).join(", ");
+  const name = `\`${key}\`` + (aliases === "" ? "" : `<br>(also ${aliases})`);
+  return `| ${name} | ${typeOf(setting)} | ${defaultOf(setting)} | ${meaning} |`;
+}
+
+function section(title: string, table: SettingTable, file: string): string {
+  const comments = commentsIn(file);
   const rows = Object.entries(table).filter(([, setting]) => setting.type !== "fixed");
   return [
     `## ${title}\n`,
     "| Key | Values | Default | Meaning |",
     "| --- | --- | --- | --- |",
-    ...rows.map(([key, setting]) => row(key, setting)),
+    ...rows.map(([key, setting]) => row(key, setting, comments.get(key))),
     "",
   ].join("\n");
 }
 
 function fixed(): string {
   const rows = Object.entries({ ...CONSUMER_SETTINGS, ...PRODUCER_SETTINGS }).flatMap(([key, setting]) =>
-    setting.type === "fixed" ? [`- \`${key}\` can only be \`${setting.value}\`: ${setting.meaning}.`] : [],
+    setting.type === "fixed" ? [`- \`${key}\` can only be \`${setting.value}\`: ${setting.why}.`] : [],
   );
   return `## Accepted with one value only\n\n${rows.join("\n")}\n`;
 }
@@ -85,9 +103,9 @@ function unsupported(): string {
 export function configurationPage(): string {
   return [
     HEAD,
-    section("Consumers and producers", COMMON_SETTINGS),
-    section("Consumers", CONSUMER_SETTINGS),
-    section("Producers", PRODUCER_SETTINGS),
+    section("Consumers and producers", COMMON_SETTINGS, "config-common.ts"),
+    section("Consumers", CONSUMER_SETTINGS, "config-consumer.ts"),
+    section("Producers", PRODUCER_SETTINGS, "config-producer.ts"),
     fixed(),
     unsupported(),
   ].join("\n");

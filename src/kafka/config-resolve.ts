@@ -79,7 +79,7 @@ export function resolveTable(side: ConfigSide, config: object): ResolvedTable {
       delete values[key];
     } else if (!(key in values)) {
       if (setting.required === true) {
-        throw new ConfigurationError(`${side.client}: "${key}" must be given. ${setting.meaning}`);
+        throw new ConfigurationError(`${side.client}: "${key}" must be given.`);
       }
       values[key] = "default" in setting ? setting.default : undefined;
     }

@@ -1,6 +1,4 @@
-interface Described {
-  /** What it is for, in words for the reference page. */
-  readonly meaning: string;
+interface Named {
   /** Other names that librdkafka has for the same key. */
   readonly aliases?: readonly string[];
   /** Whether its value must never be printed. */
@@ -10,46 +8,48 @@ interface Described {
 }
 
 /** A whole number (`integer`) or any number, in a range. */
-export interface NumberSetting extends Described {
+export interface NumberSetting extends Named {
   readonly type: "integer" | "number";
   readonly min: number;
   readonly max: number;
   readonly default: number;
 }
 
-export interface BooleanSetting extends Described {
+export interface BooleanSetting extends Named {
   readonly type: "boolean";
   readonly default: boolean;
 }
 
-export interface StringSetting extends Described {
+export interface StringSetting extends Named {
   readonly type: "string";
   readonly default?: string;
 }
 
 /** One of some words; each with the value that it stands for, so that synonyms share one. */
-export interface EnumSetting extends Described {
+export interface EnumSetting extends Named {
   readonly type: "enum";
   readonly values: Readonly<Record<string, string | number>>;
   readonly default?: string | number;
 }
 
 /** Some of some words, separated by commas or as an array. */
-export interface ListSetting extends Described {
+export interface ListSetting extends Named {
   readonly type: "list";
   readonly values: readonly string[];
   readonly default: readonly string[];
 }
 
 /** Brokers as `host:port`, separated by commas or as an array. */
-export interface ServersSetting extends Described {
+export interface ServersSetting extends Named {
   readonly type: "servers";
 }
 
 /** A key of librdkafka's that can have one value only here: any other is refused, with the reason. */
-export interface FixedSetting extends Described {
+export interface FixedSetting extends Named {
   readonly type: "fixed";
   readonly value: boolean | string;
+  /** Why, as the end of a sentence. */
+  readonly why: string;
 }
 
 /** A row of the configuration table. */

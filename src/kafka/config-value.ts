@@ -122,7 +122,7 @@ function serversValue(key: string, setting: ServersSetting, value: unknown): rea
 function fixedValue(key: string, setting: FixedSetting, value: unknown): boolean | string {
   if (String(value).trim().toLowerCase() !== String(setting.value)) {
     throw new ConfigurationError(
-      `"${key}" is ${shown(value, false)}, but can only be ${String(setting.value)}: ${setting.meaning}.`,
+      `"${key}" is ${shown(value, false)}, but can only be ${String(setting.value)}: ${setting.why}.`,
     );
   }
   return setting.value;
