@@ -140,6 +140,16 @@ function cleanUpAtTheEnd(): void {
   });
 }
 
+/** What is tested has no timers that keep a process alive, as a test must be while it waits for them. */
+async function keepingAlive(run: () => Promise<void>): Promise<void> {
+  const timer = setInterval(() => {}, 2 ** 30);
+  try {
+    await run();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 /** A test on the Kafka that all tests share: it makes its own topics and groups. */
 export function kafkaTest(
   name: string,
@@ -150,7 +160,8 @@ export function kafkaTest(
   void test(name, { timeout: options.timeout ?? 60_000 }, async (t) => {
     if (await withoutKafka(t)) return;
     shared ??= kafkaServers().then((servers) => new KafkaTest(servers));
-    await run(await shared, t);
+    const kafka = await shared;
+    await keepingAlive(() => run(kafka, t));
   });
 }
 
@@ -166,7 +177,7 @@ export function ownKafkaTest(
     await using brokers = await startKafka(kafkaOptions);
     const kafka = new KafkaTest(brokers.bootstrapServers);
     try {
-      await run(kafka, brokers, t);
+      await keepingAlive(() => run(kafka, brokers, t));
     } finally {
       await kafka.close();
     }

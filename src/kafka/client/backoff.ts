@@ -42,7 +42,7 @@ export class Backoff {
     const plain = Math.min(this.#maxMs, this.#initialMs * this.#factor ** this.#tries);
     this.#tries += 1;
     const spread = 1 - this.#jitter + 2 * this.#jitter * this.#random();
-    return Math.min(this.#maxMs, plain * spread);
+    return Math.min(this.#maxMs, Math.round(plain * spread));
   }
 
   /** Begins anew with the first delay: something has worked. */

@@ -1,0 +1,452 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock, type Clock } from "../../../src/clock.ts";
+import type { LogFields, Logger } from "../../../src/logger.ts";
+import { Heartbeat } from "../../../src/kafka/client/apis.ts";
+import { Cluster } from "../../../src/kafka/client/cluster.ts";
+import type { ClientConfig } from "../../../src/kafka/client/client-config.ts";
+import {
+  ClosedError,
+  TransportError,
+  UnsupportedBrokerError,
+} from "../../../src/kafka/client/transport-error.ts";
+import { clientConfig } from "./client-config.ts";
+import {
+  apiVersionsBody,
+  coordinatorBody,
+  FakeBroker,
+  heartbeatBody,
+  metadataBody,
+  type FakeTopic,
+} from "./fake-broker.ts";
+
+const METADATA = 3;
+const FIND_COORDINATOR = 10;
+const HEARTBEAT = 12;
+const API_VERSIONS = 18;
+
+/** Lines as they come, and a way to wait for one. */
+class RecordingLogger implements Logger {
+  readonly lines: string[] = [];
+  #waiting: { readonly pattern: RegExp; readonly resolve: () => void }[] = [];
+
+  debug(): void {}
+  info(_fields: LogFields, message: string): void {
+    this.#take(`info: ${message}`);
+  }
+  warn(_fields: LogFields, message: string): void {
+    this.#take(`warn: ${message}`);
+  }
+  error(_fields: LogFields, message: string): void {
+    this.#take(`error: ${message}`);
+  }
+
+  line(pattern: RegExp): Promise<void> {
+    if (this.lines.some((line) => pattern.test(line))) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ pattern, resolve }));
+  }
+
+  #take(line: string): void {
+    this.lines.push(line);
+    for (const { pattern, resolve } of this.#waiting) if (pattern.test(line)) resolve();
+  }
+}
+
+/** Time that goes a hundred times faster, where a wait of seconds is part of what is tested. */
+const fastClock: Clock = {
+  ...systemClock,
+  setTimeout: (callback, delayMs) => systemClock.setTimeout(callback, delayMs / 100),
+};
+
+interface TestCluster extends AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly logger: RecordingLogger;
+}
+
+function clusterOf(
+  ports: readonly number[],
+  settings: Partial<ClientConfig> = {},
+  clock: Clock = systemClock,
+): TestCluster {
+  const logger = new RecordingLogger();
+  const cluster = new Cluster({ config: clientConfig(ports, settings), clock, logger });
+  return { cluster, logger, [Symbol.asyncDispose]: () => cluster.close() };
+}
+
+function servesMetadata(broker: FakeBroker, topics: readonly FakeTopic[] = [], nodeId = 1): void {
+  broker.on(METADATA, (request) => request.answer(metadataBody([{ nodeId, port: broker.port }], topics)));
+}
+
+test("a refresh learns brokers, topics and leaders from whichever bootstrap server answers", async () => {
+  const refusing = await FakeBroker.freePort();
+  await using broker = await FakeBroker.start();
+  servesMetadata(broker, [{ name: "orders", partitions: [[1, 3]] }]);
+  await using t = clusterOf([refusing, broker.port]);
+  t.cluster.setTopics(["orders"]);
+
+  await t.cluster.refresh();
+  assert.deepEqual(t.cluster.leader("orders", 0), { nodeId: 1, leaderEpoch: 3 });
+  assert.deepEqual(t.cluster.topicNames(), ["orders"]);
+  const connection = await t.cluster.connection(1, "fetch");
+  assert.equal(connection.address.port, broker.port);
+  assert.deepEqual(t.logger.lines, []);
+});
+
+test("a bootstrap server that takes the connection and says nothing does not hold up the others", async () => {
+  await using silent = await FakeBroker.start();
+  silent.on(API_VERSIONS, () => {});
+  await using broker = await FakeBroker.start();
+  servesMetadata(broker);
+  // Both orders come up over the rounds: the servers are tried in no fixed order.
+  for (let round = 0; round < 8; round += 1) {
+    await using t = clusterOf([silent.port, broker.port], {}, fastClock);
+    await t.cluster.refresh();
+  }
+});
+
+test("an unreachable cluster is told once, and once when it can be reached again, however often it is tried", async () => {
+  await using broker = await FakeBroker.start();
+  let tries = 0;
+  broker.on(API_VERSIONS, (request) => {
+    tries += 1;
+    if (tries < 6) request.socket.destroy();
+    else request.answer(apiVersionsBody());
+  });
+  servesMetadata(broker);
+  await using t = clusterOf([broker.port]);
+
+  await t.cluster.refresh();
+  assert.equal(tries, 6);
+  assert.deepEqual(t.logger.lines, [
+    "warn: The Kafka cluster cannot be reached; trying again until it can.",
+    "info: The Kafka cluster can be reached again.",
+  ]);
+});
+
+test("refreshes asked for together are one request; one asked for meanwhile begins afterwards", async () => {
+  await using broker = await FakeBroker.start();
+  await using t = clusterOf([broker.port]);
+  let requests = 0;
+  broker.on(METADATA, () => (requests += 1));
+
+  const firstHasCome = broker.next(METADATA);
+  const first = [t.cluster.refresh(), t.cluster.refresh(), t.cluster.refresh()];
+  const firstRequest = await firstHasCome;
+  const secondHasCome = broker.next(METADATA);
+  let secondIsDone = false;
+  const second = [t.cluster.refresh(), t.cluster.refresh()].map((refresh) =>
+    refresh.then(() => (secondIsDone = true)),
+  );
+  firstRequest.answer(metadataBody([{ nodeId: 1, port: broker.port }]));
+  await Promise.all(first);
+  assert.equal(secondIsDone, false);
+  (await secondHasCome).answer(metadataBody([{ nodeId: 1, port: broker.port }]));
+  await Promise.all(second);
+  assert.equal(requests, 2);
+});
+
+test("a broker that knows of no brokers is not believed", async () => {
+  await using starting = await FakeBroker.start();
+  starting.on(METADATA, (request) => request.answer(metadataBody([])));
+  await using broker = await FakeBroker.start();
+  servesMetadata(broker);
+  await using t = clusterOf([starting.port, broker.port]);
+  await t.cluster.refresh();
+  await t.cluster.connection(1, "group");
+});
+
+test("a metadata request that fails is sent again to a broker that answers", async () => {
+  await using broker = await FakeBroker.start();
+  let requests = 0;
+  broker.on(METADATA, (request) => {
+    requests += 1;
+    if (requests === 1) request.socket.destroy();
+    else if (requests === 2) request.answer(Buffer.of(1, 2, 3));
+    else if (requests > 3) request.answer(metadataBody([{ nodeId: 1, port: broker.port }]));
+  });
+  await using t = clusterOf([broker.port], { "socket.timeout.ms": 30 });
+  await t.cluster.refresh();
+  assert.equal(requests, 4);
+});
+
+test("listeners hear of changes, and of nothing else", async () => {
+  await using broker = await FakeBroker.start();
+  await using t = clusterOf([broker.port]);
+  t.cluster.setTopics(["orders"]);
+  let changes = 0;
+  const stop = t.cluster.onChange(() => (changes += 1));
+
+  servesMetadata(broker, [{ name: "orders", partitions: [[1, 3]] }]);
+  await t.cluster.refresh();
+  await t.cluster.refresh();
+  assert.equal(changes, 1);
+  servesMetadata(broker, [{ name: "orders", partitions: [[1, 4]] }]);
+  await t.cluster.refresh();
+  assert.equal(changes, 2);
+  stop();
+  servesMetadata(broker, [{ name: "orders", partitions: [[1, 5]] }]);
+  await t.cluster.refresh();
+  assert.equal(changes, 2);
+});
+
+test("a partition without a leader is asked for again without anybody asking", async () => {
+  await using broker = await FakeBroker.start();
+  await using t = clusterOf([broker.port]);
+  t.cluster.setTopics(["orders"]);
+  servesMetadata(broker, [{ name: "orders", partitions: [[-1, 3]] }]);
+  await t.cluster.refresh();
+  assert.equal(t.cluster.leader("orders", 0), undefined);
+
+  const elected = new Promise<void>((resolve) => t.cluster.onChange(resolve));
+  servesMetadata(broker, [{ name: "orders", partitions: [[1, 4]] }]);
+  await elected;
+  assert.deepEqual(t.cluster.leader("orders", 0), { nodeId: 1, leaderEpoch: 4 });
+});
+
+test("metadata is refreshed by itself in the interval of the configuration", async () => {
+  await using broker = await FakeBroker.start();
+  await using t = clusterOf([broker.port], { "topic.metadata.refresh.interval.ms": 20 });
+  servesMetadata(broker);
+  await t.cluster.refresh();
+  for (let round = 0; round < 3; round += 1) await broker.next(METADATA);
+});
+
+test("connections are shared by node and purpose, and made anew once they are lost", async () => {
+  await using broker = await FakeBroker.start();
+  servesMetadata(broker);
+  broker.on(HEARTBEAT, (request) => request.answer(heartbeatBody()));
+  await using t = clusterOf([broker.port]);
+  await t.cluster.refresh();
+
+  const [one, same, other] = await Promise.all([
+    t.cluster.connection(1, "group"),
+    t.cluster.connection(1, "group"),
+    t.cluster.connection(1, "fetch"),
+  ]);
+  assert.equal(one, same);
+  assert.notEqual(one, other);
+  assert.equal(await t.cluster.connection(1, "group"), one);
+
+  const held = broker.next(HEARTBEAT);
+  broker.on(HEARTBEAT, () => {});
+  const request = one.request(
+    Heartbeat,
+    [{ groupId: "g", generationId: 1, memberId: "m", groupInstanceId: null }],
+    { timeoutMs: 60_000 },
+  );
+  await held;
+  broker.cutAll();
+  await assert.rejects(request, TransportError);
+  const anew = await t.cluster.connection(1, "group");
+  assert.notEqual(anew, one);
+  assert.equal(anew.alive, true);
+});
+
+test("a broker that cannot be connected to fails each call, is left alone in between, and is told once", async () => {
+  await using bootstrap = await FakeBroker.start();
+  const port = await FakeBroker.freePort();
+  bootstrap.on(METADATA, (request) =>
+    request.answer(
+      metadataBody([
+        { nodeId: 1, port: bootstrap.port },
+        { nodeId: 2, port },
+      ]),
+    ),
+  );
+  await using t = clusterOf([bootstrap.port], { "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 10 });
+  await t.cluster.refresh();
+
+  await assert.rejects(t.cluster.connection(2, "fetch"), /broker 2 .* cannot be connected to/);
+  const atMs = performance.now();
+  await assert.rejects(t.cluster.connection(2, "fetch"), TransportError);
+  assert.ok(performance.now() - atMs >= 7, "the second attempt came at once");
+  await assert.rejects(t.cluster.connection(2, "group"), TransportError);
+
+  await using returned = await FakeBroker.start(port);
+  assert.equal((await t.cluster.connection(2, "fetch")).address.port, returned.port);
+  assert.deepEqual(t.logger.lines, [
+    "warn: Broker 2 cannot be reached; trying again until it can.",
+    "info: Broker 2 can be reached again.",
+  ]);
+});
+
+test("a broker that is not known yet is asked for before its connection fails", async () => {
+  await using broker = await FakeBroker.start();
+  servesMetadata(broker, [], 7);
+  await using t = clusterOf([broker.port]);
+  assert.equal((await t.cluster.connection(7, "join")).address.nodeId, 7);
+  await assert.rejects(t.cluster.connection(8, "join"), /Broker 8 is not part of the cluster/);
+});
+
+test("a broker that has moved is connected to where it is now", async () => {
+  await using before = await FakeBroker.start();
+  await using after = await FakeBroker.start();
+  servesMetadata(before);
+  await using t = clusterOf([before.port]);
+  await t.cluster.refresh();
+  const old = await t.cluster.connection(1, "group");
+
+  before.on(METADATA, (request) => request.answer(metadataBody([{ nodeId: 1, port: after.port }])));
+  await t.cluster.refresh();
+  assert.equal(old.alive, false);
+  assert.equal((await t.cluster.connection(1, "group")).address.port, after.port);
+});
+
+test("when every known broker is gone, the bootstrap servers are asked again", async () => {
+  await using bootstrap = await FakeBroker.start();
+  const first = await FakeBroker.start();
+  bootstrap.on(METADATA, (request) => request.answer(metadataBody([{ nodeId: 1, port: first.port }])));
+  servesMetadata(first);
+  await using t = clusterOf([bootstrap.port]);
+  await t.cluster.refresh();
+  const lost = await t.cluster.connection(1, "group");
+  await first.close();
+  await using second = await FakeBroker.start();
+  bootstrap.on(METADATA, (request) => request.answer(metadataBody([{ nodeId: 2, port: second.port }])));
+  bootstrap.cutAll();
+
+  await t.cluster.refresh();
+  assert.equal(lost.alive, false);
+  assert.equal((await t.cluster.connection(2, "group")).address.port, second.port);
+});
+
+test("a coordinator is looked up once for all who ask, tried until there is one, and kept until it is forgotten", async () => {
+  await using broker = await FakeBroker.start();
+  servesMetadata(broker);
+  let requests = 0;
+  broker.on(FIND_COORDINATOR, (request) => {
+    requests += 1;
+    request.answer(coordinatorBody("orders", requests < 3 ? -1 : 4, broker.port, requests < 3 ? 15 : 0));
+  });
+  await using t = clusterOf([broker.port]);
+
+  assert.deepEqual(
+    await Promise.all([t.cluster.coordinator("orders"), t.cluster.coordinator("orders")]),
+    [4, 4],
+  );
+  assert.equal(await t.cluster.coordinator("orders"), 4);
+  assert.equal(requests, 3);
+  // The answer said where it is: that is enough to connect, although no metadata has named it.
+  assert.equal((await t.cluster.connection(4, "group")).address.port, broker.port);
+  t.cluster.forgetCoordinator("orders");
+  assert.equal(await t.cluster.coordinator("orders"), 4);
+  assert.equal(requests, 4);
+});
+
+test("a group that may not be used is a clear error", async () => {
+  await using broker = await FakeBroker.start();
+  broker.on(FIND_COORDINATOR, (request) => request.answer(coordinatorBody("orders", -1, -1, 30)));
+  await using t = clusterOf([broker.port]);
+  await assert.rejects(t.cluster.coordinator("orders"), {
+    code: "ARROYO_CONSUMER",
+    message: 'Group "orders" cannot be used: GROUP_AUTHORIZATION_FAILED.',
+  });
+});
+
+test("brokers that are all too old are a clear error instead of an endless wait", async () => {
+  await using broker = await FakeBroker.start();
+  broker.on(API_VERSIONS, (request) => request.answer(apiVersionsBody(new Map([[METADATA, [0, 9]]]))));
+  await using t = clusterOf([broker.port]);
+  await assert.rejects(t.cluster.refresh(), (error: unknown) => {
+    assert.ok(error instanceof UnsupportedBrokerError);
+    assert.match(error.message, /no version of Metadata that this client speaks: it offers v0 to v9/);
+    return true;
+  });
+});
+
+test("closing ends whatever is under way, at once", async (t) => {
+  const stages: Record<
+    string,
+    (broker: FakeBroker, cluster: Cluster, logger: RecordingLogger) => Promise<Promise<unknown>[]>
+  > = {
+    "a refresh in the tick in which it was asked for": async (_broker, cluster) => [cluster.refresh()],
+    "a refresh that is connecting": async (broker, cluster) => {
+      broker.on(API_VERSIONS, () => {});
+      const hasCome = broker.next(API_VERSIONS);
+      const pending = [cluster.refresh(), cluster.coordinator("g")];
+      await hasCome;
+      return pending;
+    },
+    "a refresh that waits for its next try": async (broker, cluster, logger) => {
+      broker.on(API_VERSIONS, (request) => request.socket.destroy());
+      const pending = [cluster.refresh(), cluster.coordinator("g")];
+      await logger.line(/cannot be reached/);
+      return pending;
+    },
+    "a refresh without an answer, and the one after it": async (broker, cluster) => {
+      broker.on(METADATA, () => {});
+      const hasCome = broker.next(METADATA);
+      const pending = [cluster.refresh()];
+      await hasCome;
+      return [...pending, cluster.refresh()];
+    },
+    "a connection that is being made": async (broker, cluster) => {
+      await cluster.refresh();
+      broker.on(API_VERSIONS, () => {});
+      const hasCome = broker.next(API_VERSIONS);
+      const pending = [cluster.connection(1, "join"), cluster.connection(1, "join")];
+      await hasCome;
+      return pending;
+    },
+    "a connection that waits for its next try": async (broker, cluster) => {
+      await cluster.refresh();
+      broker.on(API_VERSIONS, (request) => request.socket.destroy());
+      await assert.rejects(cluster.connection(1, "join"), TransportError);
+      return [cluster.connection(1, "join")];
+    },
+    "a connection to a broker that is still to be found": async (broker, cluster) => {
+      broker.on(METADATA, () => {});
+      const hasCome = broker.next(METADATA);
+      const pending = [cluster.connection(9, "join")];
+      await hasCome;
+      return pending;
+    },
+    "a coordinator without an answer": async (broker, cluster) => {
+      broker.on(FIND_COORDINATOR, () => {});
+      const hasCome = broker.next(FIND_COORDINATOR);
+      const pending = [cluster.coordinator("g")];
+      await hasCome;
+      return pending;
+    },
+    "a coordinator that is not there yet": async (broker, cluster, logger) => {
+      broker.on(FIND_COORDINATOR, (request) => request.answer(coordinatorBody("g", -1, -1, 15)));
+      const pending = [cluster.coordinator("g")];
+      await logger.line(/coordinator cannot be found/);
+      return pending;
+    },
+    "a request": async (broker, cluster) => {
+      await cluster.refresh();
+      const connection = await cluster.connection(1, "group");
+      const hasCome = broker.next(HEARTBEAT);
+      const request = [{ groupId: "g", generationId: 1, memberId: "m", groupInstanceId: null }] as const;
+      const pending = [connection.request(Heartbeat, [...request], { timeoutMs: 60_000 })];
+      await hasCome;
+      return pending;
+    },
+  };
+  for (const [stage, begin] of Object.entries(stages)) {
+    await t.test(stage, async () => {
+      await using broker = await FakeBroker.start();
+      servesMetadata(broker);
+      const { cluster, logger } = clusterOf([broker.port], {
+        "retry.backoff.ms": 20,
+        "reconnect.backoff.ms": 60_000,
+        "reconnect.backoff.max.ms": 60_000,
+      });
+      const pending = await begin(broker, cluster, logger);
+      const sockets = [...broker.sockets];
+      const settled = Promise.allSettled(pending);
+      await cluster.close();
+      await cluster.close();
+      for (const outcome of await settled) {
+        assert.equal(outcome.status, "rejected");
+        assert.ok(ClosedError.is(outcome.reason), String(outcome.reason));
+      }
+      await Promise.all(sockets.map((socket) => broker.disconnected(socket)));
+      assert.equal(cluster.closed, true);
+      await assert.rejects(cluster.refresh(), ClosedError);
+      await assert.rejects(cluster.connection(1, "group"), ClosedError);
+      await assert.rejects(cluster.coordinator("g"), ClosedError);
+    });
+  }
+});
