@@ -98,7 +98,10 @@ export class FetchLane {
     const { closed } = this.#context;
     while (!closed.aborted) {
       this.#woken = false;
-      if (this.#connection?.alive !== true && this.#broker.plan(this) !== undefined) await this.#connect();
+      if (this.#connection?.alive !== true && this.#broker.plan(this) !== undefined) {
+        await this.#connect();
+        continue;
+      }
       const flight = this.#depart();
       if (flight !== undefined) return flight;
       if (!this.#woken) await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -114,6 +117,7 @@ export class FetchLane {
       this.#isBreaking = false;
       this.#connection = connection;
       if (this.#context.closed.aborted) connection.close();
+      else if (!connection.alive) this.#lost(new Error("The connection was lost before it was used."));
     } catch (error) {
       this.#connectionFailed(error);
     }

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { crc32c } from "@node-rs/crc32";
 
 /** The id of the topic `orders` in the tests of fetching. */
@@ -149,6 +150,15 @@ export interface BatchOptions {
 
 /** A record batch of format version 2, not compressed. */
 export function recordBatch(options: BatchOptions): Buffer {
+  return batchOf(options, 0, (records) => records);
+}
+
+/** The same, compressed. */
+export function gzipBatch(options: BatchOptions): Buffer {
+  return batchOf(options, 1, gzipSync);
+}
+
+function batchOf(options: BatchOptions, codec: number, compress: (records: Buffer) => Buffer): Buffer {
   const { baseOffset, values, leaderEpoch = 1 } = options;
   const records = new Bytes();
   values.forEach((value, index) => {
@@ -166,7 +176,7 @@ export function recordBatch(options: BatchOptions): Buffer {
   });
   const lastOffset = options.lastOffset ?? baseOffset + values.length - 1;
   const checked = new Bytes()
-    .int16(options.isControl === true ? 0x30 : 0)
+    .int16((options.isControl === true ? 0x30 : 0) | codec)
     .int32(lastOffset - baseOffset)
     .int64(1_700_000_000_000)
     .int64(1_700_000_000_000)
@@ -174,7 +184,7 @@ export function recordBatch(options: BatchOptions): Buffer {
     .int16(-1)
     .int32(-1)
     .int32(values.length)
-    .add(records.done())
+    .add(compress(records.done()))
     .done();
   return new Bytes()
     .int64(baseOffset)
