@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { kafkaTest } from "./kafka-test.ts";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { kafkaTest, securedKafkaTest } from "./kafka-test.ts";
 
 kafkaTest("a test gets a Kafka with topics of its own", async (kafka) => {
   const topic = await kafka.createTopic({ partitions: 3 });
@@ -12,4 +15,22 @@ kafkaTest("a test gets a Kafka with topics of its own", async (kafka) => {
     ]),
   );
   assert.equal((await kafka.committedOffsets(kafka.name("group"), topic)).size, 0);
+});
+
+securedKafkaTest("a test process that is killed takes its broker with it", async () => {
+  const code = `
+    import { startKafka } from ${JSON.stringify(new URL("./broker.ts", import.meta.url).href)};
+    const kafka = await startKafka();
+    console.log(kafka.brokers[0].ports.PLAINTEXT);
+    setInterval(() => {}, 1_000);
+  `;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", code], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [port] = (await once(child.stdout, "data")) as [Buffer];
+  const socket = connect(Number(port.toString()), "127.0.0.1");
+  await once(socket, "connect");
+  const lost = once(socket.resume(), "close");
+  child.kill("SIGKILL");
+  await lost;
 });

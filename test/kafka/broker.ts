@@ -34,11 +34,14 @@ export const SASL_USER = { username: "alice", password: "alice-secret" } as cons
 /** How long a session lasts that was authenticated with SCRAM-SHA-512 on the SASL_SSL listener. */
 export const SHORT_SESSION_MS = 1_500;
 
-/** The certificates of the tests: an authority, a broker's (for localhost and 127.0.0.1), and a client's. */
+/** The certificates of the tests: an authority, a broker's (for localhost and 127.0.0.1), one that is for another host, and a client's. */
 const tls = (name: string): string => join(import.meta.dirname, "tls", name);
-export const TLS: Readonly<Record<"ca" | "server" | "client" | "clientKey" | "clientKeyPassword", string>> = {
+export const TLS: Readonly<
+  Record<"ca" | "server" | "elsewhere" | "client" | "clientKey" | "clientKeyPassword", string>
+> = {
   ca: tls("ca.pem"),
   server: tls("server.pem"),
+  elsewhere: tls("elsewhere.pem"),
   client: tls("client.pem"),
   clientKey: tls("client-key.pem"),
   clientKeyPassword: "client-secret",

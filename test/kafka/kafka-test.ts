@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import type { TestContext } from "node:test";
 import { Admin } from "@platformatic/kafka";
 import {
+  LISTENERS,
   NO_KAFKA,
   SHARED_KAFKA,
   startKafka,
@@ -21,14 +22,17 @@ type Servers = Readonly<Record<Listener, string>>;
 
 let own: Promise<Kafka> | undefined;
 
-/** The servers of a listener. Only PLAINTEXT is there for sure: a cluster of KAFKA_BOOTSTRAP_SERVERS has no other. */
-export async function kafkaServers(listener: Listener = "PLAINTEXT"): Promise<string> {
-  const external = process.env["KAFKA_BOOTSTRAP_SERVERS"];
-  if (external !== undefined && listener === "PLAINTEXT") return external;
+/** The servers of each listener, of a Kafka that the tests have started. */
+async function ownServers(): Promise<Servers> {
   const shared = process.env[SHARED_KAFKA];
-  if (shared !== undefined) return (JSON.parse(shared) as Servers)[listener];
+  if (shared !== undefined) return JSON.parse(shared) as Servers;
   own ??= startKafka();
-  return (await own).servers(listener);
+  const kafka = await own;
+  return Object.fromEntries(LISTENERS.map((listener) => [listener, kafka.servers(listener)])) as Servers;
+}
+
+async function plainServers(): Promise<string> {
+  return process.env["KAFKA_BOOTSTRAP_SERVERS"] ?? (await ownServers()).PLAINTEXT;
 }
 
 /** What a Kafka test is given, on top of node:test's context. */
@@ -108,18 +112,18 @@ export class KafkaTest {
   }
 }
 
-/** Why no Kafka can be had, if so. */
-async function unavailable(): Promise<string | undefined> {
-  if (process.env["KAFKA_BOOTSTRAP_SERVERS"] !== undefined || process.env[SHARED_KAFKA] !== undefined)
-    return undefined;
+/** Why no Kafka can be had, if so. Only one that the tests have started has TLS and SASL, and can be killed. */
+async function unavailable(mustBeOwn: boolean): Promise<string | undefined> {
+  if (process.env[SHARED_KAFKA] !== undefined) return undefined;
+  if (!mustBeOwn && process.env["KAFKA_BOOTSTRAP_SERVERS"] !== undefined) return undefined;
   return process.env[NO_KAFKA] ?? (await missingTools());
 }
 
 const notice = (why: string): string =>
   `NOT RUN: it needs a real Kafka, and ${why}. Install Java 17 and Maven, or set KAFKA_BOOTSTRAP_SERVERS.`;
 
-async function withoutKafka(t: TestContext): Promise<boolean> {
-  const why = await unavailable();
+async function withoutKafka(t: TestContext, mustBeOwn: boolean): Promise<boolean> {
+  const why = await unavailable(mustBeOwn);
   if (why === undefined) return false;
   if (process.env["CI"] === "true") throw new Error(notice(why));
   process.stderr.write(`\n*** ${t.name}\n*** ${notice(why)}\n\n`);
@@ -158,10 +162,23 @@ export function kafkaTest(
 ): void {
   cleanUpAtTheEnd();
   void test(name, { timeout: options.timeout ?? 60_000 }, async (t) => {
-    if (await withoutKafka(t)) return;
-    shared ??= kafkaServers().then((servers) => new KafkaTest(servers));
+    if (await withoutKafka(t, false)) return;
+    shared ??= plainServers().then((servers) => new KafkaTest(servers));
     const kafka = await shared;
     await keepingAlive(() => run(kafka, t));
+  });
+}
+
+/** A test on the listeners with TLS and SASL of the Kafka that all tests share. */
+export function securedKafkaTest(
+  name: string,
+  run: (servers: (listener: Listener) => string, t: TestContext) => Promise<void>,
+): void {
+  cleanUpAtTheEnd();
+  void test(name, { timeout: 60_000 }, async (t) => {
+    if (await withoutKafka(t, true)) return;
+    const servers = await ownServers();
+    await keepingAlive(() => run((listener) => servers[listener], t));
   });
 }
 
@@ -173,7 +190,7 @@ export function ownKafkaTest(
   options: { readonly timeout?: number | undefined } = {},
 ): void {
   void test(name, { timeout: options.timeout ?? 120_000 }, async (t) => {
-    if (await withoutKafka(t)) return;
+    if (await withoutKafka(t, true)) return;
     await using brokers = await startKafka(kafkaOptions);
     const kafka = new KafkaTest(brokers.bootstrapServers);
     try {

@@ -25,7 +25,8 @@ export class Backoff {
   #tries = 0;
 
   constructor(options: BackoffOptions) {
-    this.#initialMs = options.initialMs;
+    // From 0 it would never grow.
+    this.#initialMs = Math.max(1, options.initialMs);
     this.#maxMs = options.maxMs;
     this.#factor = options.factor ?? 2;
     this.#jitter = options.jitter ?? 0.2;

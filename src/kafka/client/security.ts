@@ -1,8 +1,11 @@
+import { X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { createSecureContext, type ConnectionOptions as TlsOptions } from "node:tls";
+import { createSecureContext, type ConnectionOptions as TlsOptions, type SecureContext } from "node:tls";
 import { ConfigurationError } from "../../errors.ts";
 import type { ClientConfig } from "./client-config.ts";
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs;
 
 /** How to authenticate to a broker. */
 export interface SaslCredentials {
@@ -51,7 +54,12 @@ function saslCredentials(config: ClientConfig): SaslCredentials {
 function tlsOptions(config: ClientConfig): TlsOptions {
   const caLocation = config["ssl.ca.location"];
   const caPem = config["ssl.ca.pem"];
-  const ca = caPem ?? (caLocation === undefined ? undefined : readAll("ssl.ca.location", caLocation));
+  const ca =
+    caPem !== undefined
+      ? certificates("ssl.ca.pem", [caPem])
+      : caLocation !== undefined
+        ? certificates("ssl.ca.location", readAll("ssl.ca.location", caLocation))
+        : undefined;
   const certificateLocation = config["ssl.certificate.location"];
   const cert =
     config["ssl.certificate.pem"] ??
@@ -61,38 +69,48 @@ function tlsOptions(config: ClientConfig): TlsOptions {
     config["ssl.key.pem"] ?? (keyLocation === undefined ? undefined : read("ssl.key.location", keyLocation));
   const passphrase = config["ssl.key.password"];
 
-  // One by one, so that the message can say which of them is wrong.
-  if (ca !== undefined) check(caPem === undefined ? "ssl.ca.location" : "ssl.ca.pem", { ca });
   if ((cert === undefined) !== (key === undefined)) {
     const [given, missing] = cert === undefined ? ["key", "certificate"] : ["certificate", "key"];
     throw new ConfigurationError(
       `A client ${given} is given without its ${missing}: set "ssl.${missing}.location" or "ssl.${missing}.pem".`,
     );
   }
-  if (cert !== undefined && key !== undefined) {
-    check("ssl.key.location (or .pem), ssl.key.password, ssl.certificate.location (or .pem)", {
-      cert,
-      key,
-      passphrase,
-    });
+  let secureContext: SecureContext;
+  try {
+    secureContext = createSecureContext({ ca, cert, key, passphrase });
+  } catch (error) {
+    throw new ConfigurationError(
+      `The client certificate and key ("ssl.certificate.location", "ssl.key.location", or their ".pem", and ` +
+        `"ssl.key.password") cannot be used: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
-  const verify = config["enable.ssl.certificate.verification"];
-  const identify = config["ssl.endpoint.identification.algorithm"] === "https";
   return {
-    secureContext: createSecureContext({ ca, cert, key, passphrase }),
-    rejectUnauthorized: verify,
-    ...(identify ? {} : { checkServerIdentity: () => undefined }),
+    secureContext,
+    rejectUnauthorized: config["enable.ssl.certificate.verification"],
+    ...(config["ssl.endpoint.identification.algorithm"] === "https"
+      ? {}
+      : { checkServerIdentity: () => undefined }),
   };
 }
 
-function check(keys: string, options: Parameters<typeof createSecureContext>[0]): void {
-  try {
-    createSecureContext(options);
-  } catch (error) {
-    throw new ConfigurationError(`${keys}: this cannot be used for TLS: ${(error as Error).message}`, {
-      cause: error,
-    });
+/** The certificates in PEM texts. Node passes over what is not one, and would then trust nobody. */
+function certificates(key: string, texts: readonly string[]): string[] {
+  const found = texts.flatMap((text) => text.match(CERTIFICATE) ?? []);
+  if (found.length === 0) throw new ConfigurationError(`"${key}" holds no certificate in PEM form.`);
+  for (const certificate of found) {
+    try {
+      new X509Certificate(certificate);
+    } catch (error) {
+      throw new ConfigurationError(
+        `"${key}" holds a certificate that cannot be read: ${(error as Error).message}`,
+        {
+          cause: error,
+        },
+      );
+    }
   }
+  return found;
 }
 
 function read(key: string, path: string): string {
@@ -104,16 +122,17 @@ function read(key: string, path: string): string {
 }
 
 /** A file, or every file of a folder. */
-function readAll(key: string, path: string): string | string[] {
-  let names: string[];
+function readAll(key: string, path: string): string[] {
+  let files: string[];
   try {
-    if (!statSync(path).isDirectory()) return read(key, path);
-    names = readdirSync(path).toSorted();
+    files = statSync(path).isDirectory()
+      ? readdirSync(path)
+          .toSorted()
+          .map((name) => join(path, name))
+          .filter((file) => statSync(file).isFile())
+      : [path];
   } catch (error) {
-    if (error instanceof ConfigurationError) throw error;
     throw new ConfigurationError(`"${key}" cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  return names
-    .map((name) => join(path, name))
-    .flatMap((file) => (statSync(file).isFile() ? read(key, file) : []));
+  return files.map((file) => read(key, file));
 }

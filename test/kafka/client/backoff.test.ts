@@ -20,3 +20,10 @@ test("jitter spreads a delay by a fifth to both sides, and never beyond the long
   assert.equal(highest.next(), 120);
   for (let i = 0; i < 100; i += 1) assert.ok(highest.next() <= 1_000);
 });
+
+test("a first delay of nothing still grows", () => {
+  const backoff = new Backoff({ initialMs: 0, maxMs: 1_000, random: () => 0.5 });
+  const delays = Array.from({ length: 12 }, () => backoff.next());
+  assert.deepEqual(delays.slice(0, 3), [1, 2, 4]);
+  assert.equal(delays.at(-1), 1_000);
+});

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, Server as TlsServer, type TlsOptions } from "node:tls";
 import { Writer } from "@platformatic/kafka";
 
 /** A request as it came in, and the ways to treat it. */
@@ -20,7 +21,7 @@ const API_VERSIONS = 18;
 /** A server that behaves like a broker as far as a test tells it to, for what a real one cannot be made to do. */
 export class FakeBroker {
   readonly port: number;
-  readonly sockets = new Set<Socket>();
+  readonly sockets: Set<Socket> = new Set();
   readonly #server: Server;
   readonly #handlers = new Map<number, Handler>();
   #waiting: { readonly apiKey: number; readonly resolve: (request: FakeRequest) => void }[] = [];
@@ -30,12 +31,14 @@ export class FakeBroker {
   private constructor(server: Server) {
     this.#server = server;
     this.port = (server.address() as AddressInfo).port;
-    server.on("connection", (socket) => this.#serve(socket));
+    server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) =>
+      this.#serve(socket),
+    );
     this.on(API_VERSIONS, (request) => request.answer(apiVersionsBody()));
   }
 
-  static async start(port = 0): Promise<FakeBroker> {
-    const server = createServer();
+  static async start(port: number = 0, tls?: TlsOptions): Promise<FakeBroker> {
+    const server = tls === undefined ? createServer() : createTlsServer(tls);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, "127.0.0.1", resolve);
