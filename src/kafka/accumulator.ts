@@ -1,0 +1,333 @@
+import type { Clock, ClockTimer } from "../clock.ts";
+import { ErrorCode, ProducerError } from "../errors.ts";
+import type { Delivery } from "../backend/producer.ts";
+import type { KafkaPayload } from "../message/payload.ts";
+import type { DeliveredBatch, OutgoingBatch, ProducerCommand } from "./client/producer-protocol.ts";
+import type { ResolvedProducerConfig } from "./config.ts";
+import { InFlight, type Generation } from "./in-flight.ts";
+import { PARTITIONERS, type Partitioner } from "./partitioners.ts";
+import { ProducerBatch } from "./producer-batch.ts";
+import { soloBatchSize } from "./records/batch-writer.ts";
+import { TopicAccumulator, type PartitionAccumulator, type WaitingMessage } from "./topic-accumulator.ts";
+
+/** The settings that matter here. */
+export type AccumulatorConfig = Pick<
+  ResolvedProducerConfig,
+  | "linger.ms"
+  | "batch.size"
+  | "batch.num.messages"
+  | "message.max.bytes"
+  | "message.timeout.ms"
+  | "partitioner"
+  | "sticky.partitioning.linger.ms"
+  | "queue.buffering.max.messages"
+  | "queue.buffering.max.kbytes"
+>;
+
+export interface AccumulatorOptions {
+  readonly config: AccumulatorConfig;
+  readonly clock: Clock;
+  readonly send: (command: ProducerCommand, transfer: readonly ArrayBuffer[]) => void;
+}
+
+/**
+ * While so many batches of a partition are on their way, another that is not full goes on filling, however long it has
+ * lingered: many small batches are slower than few large ones, for the broker as for us.
+ */
+const MAX_PARTIAL_OUTSTANDING = 2;
+/** Timers may be early by less than this. */
+const TIMER_SLACK_MS = 1;
+
+/**
+ * The main thread's half of a producer: writes messages into batches, one open batch for each partition, hands the batches
+ * to the I/O thread when they are full or have lingered, and settles each message's promise when its batch comes back.
+ *
+ * `produce` is the hottest path of a producer: nothing is made for a message but its promise.
+ */
+export class Accumulator {
+  readonly #config: AccumulatorConfig;
+  readonly #clock: Clock;
+  readonly #send: AccumulatorOptions["send"];
+  readonly #partitioner: Partitioner;
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  readonly #timeoutMs: number;
+  readonly #topics = new Map<string, TopicAccumulator>();
+  readonly #inFlight = new InFlight();
+  /** Partitions with an open batch, in the order in which the batches were opened. */
+  readonly #open = new Set<PartitionAccumulator>();
+  readonly #sent = new Map<number, { readonly from: PartitionAccumulator; readonly batch: ProducerBatch }>();
+  #nextId = 0;
+  #lingerTimer: ClockTimer | undefined;
+
+  constructor({ config, clock, send }: AccumulatorOptions) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#send = send;
+    this.#partitioner = PARTITIONERS[config.partitioner];
+    this.#maxMessages = config["queue.buffering.max.messages"] || Infinity;
+    this.#maxBytes = config["queue.buffering.max.kbytes"] * 1024;
+    this.#timeoutMs = config["message.timeout.ms"] || Infinity;
+  }
+
+  /** Messages that are neither delivered nor failed. */
+  get inFlight(): number {
+    return this.#inFlight.messages;
+  }
+
+  /** Takes a message for a topic: for one of its partitions, or for the one that the partitioner chooses (-1). */
+  produce(topicName: string, index: number, payload: KafkaPayload): Promise<Delivery> {
+    if (this.#inFlight.messages >= this.#maxMessages || this.#inFlight.bytes >= this.#maxBytes) {
+      return Promise.reject(this.#queueFull());
+    }
+    const topic = this.#topics.get(topicName) ?? this.#addTopic(topicName);
+    if (topic.partitionCount === 0) return this.#wait(topic, index, payload);
+    return this.#place(topic, index, payload, this.#clock.nowMs(), undefined);
+  }
+
+  /** The engine knows a topic, or knows more of it. */
+  topic(name: string, partitions: number, leaderless: readonly number[]): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    topic.setPartitions(partitions, leaderless);
+    topic.expiry?.cancel();
+    for (const message of topic.waiting.splice(0)) {
+      message.settle(this.#place(topic, message.index, message.payload, message.timestampMs, message));
+    }
+  }
+
+  /** Nothing can be sent to a topic. The next message for it asks again. */
+  topicFailed(name: string, error: Error): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    topic.forget();
+    this.#failWaiting(topic, topic.waiting.splice(0), error);
+    for (const from of topic.partitions) {
+      const batch = from.open;
+      if (batch === undefined) continue;
+      this.#open.delete(from);
+      from.open = undefined;
+      this.#settle(batch, () => batch.failed(error));
+    }
+  }
+
+  delivered(batches: readonly DeliveredBatch[]): void {
+    for (const { id, baseOffset, appendTimeMs } of batches) {
+      this.#back(id, (batch) => batch.delivered(baseOffset, appendTimeMs));
+    }
+  }
+
+  failed(ids: readonly number[], error: Error): void {
+    for (const id of ids) this.#back(id, (batch) => batch.failed(error));
+  }
+
+  /** Sends everything that waits for its batch to fill, at once. */
+  flush(): void {
+    this.#dispatch([...this.#open].map((from) => this.#seal(from)));
+  }
+
+  /** Resolves when everything that was produced before has been delivered or has failed. */
+  settled(): Promise<void> {
+    return this.#inFlight.settled();
+  }
+
+  /** Fails everything that is not settled. */
+  failAll(error: Error): void {
+    this.#lingerTimer?.cancel();
+    for (const topic of this.#topics.values()) this.topicFailed(topic.name, error);
+    for (const id of [...this.#sent.keys()]) this.#back(id, (batch) => batch.failed(error));
+  }
+
+  #addTopic(name: string): TopicAccumulator {
+    const topic = new TopicAccumulator(name, this.#config["sticky.partitioning.linger.ms"]);
+    this.#topics.set(name, topic);
+    return topic;
+  }
+
+  /** Puts a message into the open batch of its partition. `waited` says where it was before, if it was. */
+  #place(
+    topic: TopicAccumulator,
+    index: number,
+    payload: KafkaPayload,
+    timestampMs: number,
+    waited: WaitingMessage | undefined,
+  ): Promise<Delivery> {
+    const { partitionCount } = topic;
+    if (index < 0) {
+      index = this.#partitioner(payload, partitionCount);
+      if (index < 0) index = topic.sticky.choose(partitionCount, topic.leaderless, timestampMs);
+    } else if (index >= partitionCount) {
+      return this.#refuse(
+        `${topic.name} has ${partitionCount} partitions, so none with index ${index}.`,
+        waited,
+      );
+    }
+    const from = topic.partitions[index]!;
+    const generation = waited?.generation ?? this.#inFlight.generation;
+    let batch = from.open;
+    let before = batch === undefined ? 0 : batch.recordBytes;
+    let delivery = batch?.generation === generation ? batch.append(payload, timestampMs) : undefined;
+    if (batch === undefined || delivery === undefined) {
+      const size = soloBatchSize(payload);
+      const limit = this.#config["message.max.bytes"];
+      if (size > limit) {
+        const what = `A message for ${from.partition} makes a batch of ${size} bytes`;
+        return this.#refuse(`${what}, more than "message.max.bytes" (${limit}) allows.`, waited);
+      }
+      if (batch !== undefined) this.#dispatch([this.#seal(from)]);
+      batch = this.#openBatch(from, generation, waited?.producedAtMs);
+      before = 0;
+      delivery = batch.append(payload, timestampMs)!;
+    }
+    const bytes = batch.recordBytes - before;
+    if (waited === undefined) this.#inFlight.add(generation, bytes);
+    else this.#inFlight.resize(bytes - waited.bytes);
+    if (
+      batch.length >= this.#config["batch.size"] ||
+      batch.recordCount >= this.#config["batch.num.messages"]
+    ) {
+      this.#dispatch([this.#seal(from)]);
+    }
+    return delivery;
+  }
+
+  #refuse(message: string, waited: WaitingMessage | undefined): Promise<never> {
+    if (waited !== undefined) this.#inFlight.settle(waited.generation, 1, waited.bytes);
+    return Promise.reject(new ProducerError(message));
+  }
+
+  #openBatch(from: PartitionAccumulator, generation: Generation, producedAtMs?: number): ProducerBatch {
+    const nowMs = this.#clock.monotonicMs();
+    const batch = new ProducerBatch(
+      from.partition,
+      generation,
+      producedAtMs ?? nowMs,
+      this.#config["batch.size"],
+      from.expectedBytes,
+    );
+    from.open = batch;
+    from.dueAtMs = nowMs + this.#config["linger.ms"];
+    from.isDue = false;
+    this.#open.add(from);
+    if (this.#lingerTimer === undefined) this.#startLingering(from.dueAtMs - nowMs);
+    return batch;
+  }
+
+  #startLingering(delayMs: number): void {
+    if (delayMs > 0) {
+      this.#lingerTimer = this.#clock.setTimeout(() => this.#lingered(), delayMs);
+    } else {
+      // No timer is as short: what is produced in this turn of the event loop goes together.
+      const immediate = setImmediate(() => this.#lingered());
+      this.#lingerTimer = { cancel: () => clearImmediate(immediate) };
+    }
+  }
+
+  #lingered(): void {
+    this.#lingerTimer = undefined;
+    const nowMs = this.#clock.monotonicMs() + TIMER_SLACK_MS;
+    const batches: OutgoingBatch[] = [];
+    for (const from of this.#open) {
+      if (from.isDue) continue;
+      if (from.dueAtMs > nowMs) {
+        this.#startLingering(from.dueAtMs - nowMs + TIMER_SLACK_MS);
+        break;
+      }
+      if (from.outstanding >= MAX_PARTIAL_OUTSTANDING) from.isDue = true;
+      else batches.push(this.#seal(from));
+    }
+    this.#dispatch(batches);
+  }
+
+  /** Closes the open batch of a partition. */
+  #seal(from: PartitionAccumulator): OutgoingBatch {
+    const batch = from.open!;
+    from.open = undefined;
+    from.outstanding++;
+    from.expectedBytes = batch.length;
+    this.#open.delete(from);
+    const id = this.#nextId++;
+    this.#sent.set(id, { from, batch });
+    const { topic, index } = from.partition;
+    const age = this.#clock.monotonicMs() - batch.producedAtMs;
+    return { id, topic: topic.name, index, ...batch.finish(), timeoutMs: this.#timeoutMs - age };
+  }
+
+  #dispatch(batches: readonly OutgoingBatch[]): void {
+    if (batches.length === 0) return;
+    this.#send(
+      { type: "batches", batches },
+      batches.map(({ buffer }) => buffer),
+    );
+  }
+
+  /** A batch has come back. */
+  #back(id: number, settle: (batch: ProducerBatch) => void): void {
+    const sent = this.#sent.get(id);
+    if (sent === undefined) return;
+    this.#sent.delete(id);
+    const { from, batch } = sent;
+    from.outstanding--;
+    this.#settle(batch, settle);
+    if (from.isDue && from.open !== undefined && from.outstanding < MAX_PARTIAL_OUTSTANDING) {
+      this.#dispatch([this.#seal(from)]);
+    }
+  }
+
+  #settle(batch: ProducerBatch, settle: (batch: ProducerBatch) => void): void {
+    settle(batch);
+    this.#inFlight.settle(batch.generation, batch.recordCount, batch.recordBytes);
+  }
+
+  /** Keeps a message until the partitions of its topic are known. */
+  #wait(topic: TopicAccumulator, index: number, payload: KafkaPayload): Promise<Delivery> {
+    const { promise, resolve: settle, reject: fail } = Promise.withResolvers<Delivery>();
+    const bytes = soloBatchSize(payload);
+    const { generation } = this.#inFlight;
+    const producedAtMs = this.#clock.monotonicMs();
+    const timestampMs = this.#clock.nowMs();
+    topic.waiting.push({ index, payload, settle, fail, bytes, generation, producedAtMs, timestampMs });
+    this.#inFlight.add(generation, bytes);
+    if (!topic.requested) {
+      topic.requested = true;
+      this.#send({ type: "topic", name: topic.name }, []);
+    }
+    if (topic.waiting.length === 1) this.#expireLater(topic);
+    return promise;
+  }
+
+  /** Messages that wait for longer than they may, because no broker can be reached, fail. */
+  #expireLater(topic: TopicAccumulator): void {
+    const first = topic.waiting[0];
+    if (first === undefined || this.#timeoutMs === Infinity) return;
+    const delayMs = first.producedAtMs + this.#timeoutMs - this.#clock.monotonicMs();
+    topic.expiry = this.#clock.setTimeout(() => {
+      const before = this.#clock.monotonicMs() - this.#timeoutMs + TIMER_SLACK_MS;
+      const fresh = topic.waiting.findIndex(({ producedAtMs }) => producedAtMs > before);
+      const expired = topic.waiting.splice(0, fresh < 0 ? topic.waiting.length : fresh);
+      const error = new ProducerError(
+        `Messages for ${topic.name} were not delivered within "message.timeout.ms" (${this.#timeoutMs} ms): ` +
+          "no broker has said yet which partitions the topic has.",
+      );
+      this.#failWaiting(topic, expired, error);
+      this.#expireLater(topic);
+    }, delayMs);
+  }
+
+  #failWaiting(topic: TopicAccumulator, messages: readonly WaitingMessage[], error: Error): void {
+    if (topic.waiting.length === 0) topic.expiry?.cancel();
+    for (const { fail, generation, bytes } of messages) {
+      fail(error);
+      this.#inFlight.settle(generation, 1, bytes);
+    }
+  }
+
+  #queueFull(): ProducerError {
+    const { messages, bytes } = this.#inFlight;
+    return new ProducerError(
+      `The producer's queue is full: ${messages} messages with ${bytes} bytes are in flight. Wait for deliveries, or ` +
+        'raise "queue.buffering.max.messages" or "queue.buffering.max.kbytes".',
+      { code: ErrorCode.PRODUCER_QUEUE_FULL },
+    );
+  }
+}

@@ -1,0 +1,69 @@
+import { ProducerError } from "../../errors.ts";
+import type { ProduceResponse } from "./produce-apis.ts";
+import { ErrorCodes, errorName } from "./error-codes.ts";
+
+/** What the answer to a Produce request says of one partition. */
+export type ProduceAnswer = ProduceResponse["topics"][number]["partitions"][number];
+
+/** What to do about errors that no retry helps against. */
+const ADVICE: ReadonlyMap<number, string> = new Map([
+  [
+    ErrorCodes.MESSAGE_TOO_LARGE,
+    'the topic\'s "max.message.bytes" is smaller than the batch: raise it, or lower "message.max.bytes" and "batch.size"',
+  ],
+  [ErrorCodes.RECORD_LIST_TOO_LARGE, 'the batch is larger than a log segment: lower "batch.size"'],
+  [ErrorCodes.TOPIC_AUTHORIZATION_FAILED, "the principal needs the right to WRITE to the topic"],
+  [ErrorCodes.CLUSTER_AUTHORIZATION_FAILED, "the principal may not write to this cluster"],
+  [ErrorCodes.INVALID_TOPIC_EXCEPTION, "the brokers do not allow that name, or to write to it"],
+  [ErrorCodes.INVALID_TIMESTAMP, "its timestamps are further from the broker's clock than the topic allows"],
+  [ErrorCodes.UNSUPPORTED_COMPRESSION_TYPE, 'the broker does not know this "compression.type"'],
+  [
+    ErrorCodes.INVALID_RECORD,
+    "the broker does not accept a message of the batch, as one without a key for a compacted topic",
+  ],
+  [ErrorCodes.POLICY_VIOLATION, "a policy of the broker forbids it"],
+]);
+
+/** Why a partition's batch was refused for good. */
+export function refusedBatch(topic: string, index: number, answer: ProduceAnswer): ProducerError {
+  const advice = ADVICE.get(answer.errorCode);
+  const said = answer.recordErrors.find(({ message }) => message !== null)?.message ?? answer.errorMessage;
+  return new ProducerError(
+    `The broker refused a batch for ${topic}:${index} with ${errorName(answer.errorCode)}` +
+      (advice === undefined ? "" : `: ${advice}`) +
+      (said === null ? "." : ` (${said}).`),
+  );
+}
+
+/** Why nothing can be sent to a topic. */
+export function refusedTopic(topic: string, errorCode: number): ProducerError {
+  const advice = ADVICE.get(errorCode);
+  return new ProducerError(
+    `Topic ${topic} cannot be written to: ${errorName(errorCode)}` +
+      (advice === undefined ? "." : `, ${advice}.`),
+  );
+}
+
+export function unknownTopic(topic: string, graceMs: number): ProducerError {
+  return new ProducerError(
+    `Topic ${topic} does not exist: the brokers have not known it for ${graceMs} ms. Create it, or let them create it ` +
+      'with "allow.auto.create.topics" and their own auto.create.topics.enable.',
+  );
+}
+
+export function timedOutBatch(
+  topic: string,
+  index: number,
+  timeoutMs: number,
+  problem: string,
+): ProducerError {
+  return new ProducerError(
+    `Messages for ${topic}:${index} were not delivered within "message.timeout.ms" (${timeoutMs} ms): ${problem}`,
+  );
+}
+
+export function triedTooOften(topic: string, index: number, tries: number, problem: string): ProducerError {
+  return new ProducerError(
+    `Messages for ${topic}:${index} were not delivered in ${tries} tries ("retries"): ${problem}`,
+  );
+}
