@@ -1,5 +1,6 @@
 import { ConfigurationError, MESSAGE_REJECTED } from "../errors.ts";
-import { isFiltered, type Submitted } from "../message/message.ts";
+import { FILTERED_PAYLOAD, type FilteredPayload } from "../message/filtered.ts";
+import { isFiltered, type Message, type Submitted } from "../message/message.ts";
 import { MetricName } from "../metrics/names.ts";
 import { Batch, type BatchContext } from "../workers/batch.ts";
 import { BlockSize } from "../workers/block-size.ts";
@@ -82,8 +83,15 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
   #openUntilMs = 0;
   /** What is with the pool, or has come back and has not been handed on, in order. */
   readonly #batches: Batch<T, U>[] = [];
-  /** Ends the wait of a join. */
-  #drained: PromiseWithResolvers<void> | undefined;
+  /**
+   * What goes on in the place of an invalid message: with the next call, when the error is known to have been seen.
+   * Otherwise its commit could be made before there is a dead letter.
+   */
+  #inPlace: Message<FilteredPayload> | undefined;
+  /** Once a join has begun, it alone hands results on: two callers at once could see two errors in the wrong order. */
+  #joining = false;
+  /** Ends the wait of a join for the next results. */
+  #joinGoesOn: (() => void) | undefined;
 
   /** @throws ConfigurationError */
   constructor(options: RunTaskInWorkersOptions<T, U>, next: ProcessingStrategy<NoInfer<U>>) {
@@ -139,7 +147,7 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
   poll(): void {
     this.#lifecycle.assertPollable();
     this.#outlet.poll();
-    this.#forward();
+    if (!this.#joining) this.#forward();
     if (this.#open !== undefined && this.#runtime.clock.monotonicMs() >= this.#openUntilMs) this.#send();
   }
 
@@ -151,7 +159,7 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
   terminate(): void {
     if (!this.#lifecycle.terminate()) return;
     this.#abandon();
-    this.#drained?.resolve();
+    this.#joinGoesOn?.();
     this.#outlet.terminate();
   }
 
@@ -180,8 +188,7 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
     metrics.timing(MetricName.WORKERS_BATCH_BYTES, batch.bytes);
     if (this.#input.saw(batch.bytes)) metrics.increment(MetricName.WORKERS_INPUT_RESIZE);
     this.#batches.push(batch);
-    if (batch.needsWorker) this.#pool.run(batch);
-    else batch.skipWorker();
+    batch.run(this.#pool);
     this.#gauge();
   }
 
@@ -196,33 +203,31 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
     this.#send();
   }
 
-  /** Something can be handed on. While a join waits, that is done at once: nobody else may come to poll. */
   #arrived(): void {
     this.#runtime.wake();
-    if (this.#drained === undefined) return;
-    try {
-      this.#forward();
-    } catch (error) {
-      this.#drained?.reject(error);
-    }
+    this.#joinGoesOn?.();
   }
 
   /** Hands on what has come back, in order, until the next step rejects it. */
   #forward(): void {
     if (this.#outlet.waiting && !this.#outlet.retry()) return;
-    for (let batch = this.#batches[0]; batch?.ready; batch = this.#batches[0]) {
+    if (this.#inPlace !== undefined) {
+      const inPlace = this.#inPlace;
+      this.#inPlace = undefined;
+      this.#outlet.push(inPlace);
+      if (this.#outlet.waiting) return;
+    }
+    for (let batch = this.#batches[0]; batch !== undefined && !batch.inWork; batch = this.#batches[0]) {
       while (batch.ready) {
         this.#handOn(batch);
-        if (this.#outlet.waiting) {
-          this.#runtime.metrics.increment(MetricName.WORKERS_BACKPRESSURE);
-          return;
-        }
+        if (!this.#outlet.waiting) continue;
+        this.#runtime.metrics.increment(MetricName.WORKERS_BACKPRESSURE);
+        return;
       }
       if (batch.finished) this.#batches.shift();
-      else this.#pool.run(batch, true);
+      else batch.run(this.#pool);
       this.#gauge();
     }
-    if (this.#batches.length === 0 && this.#open === undefined) this.#drained?.resolve();
   }
 
   #handOn(batch: Batch<T, U>): void {
@@ -231,30 +236,30 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
       this.#outlet.push(result);
       return;
     }
-    if (message.partition === undefined) {
-      // One of the messages that it was made of: what is left of it commits that one too.
-      takeOverCommit(invalid);
-    } else {
-      this.#outlet.standIn(message, invalid);
+    // Of a batch of messages one was left out: what is left of the batch commits that one too.
+    if (takeOverCommit(invalid) && message.partition !== undefined) {
+      this.#inPlace = message.replace(FILTERED_PAYLOAD);
     }
+    this.#runtime.wake();
     throw invalid;
   }
 
-  /** Waits until everything has been handed on, or the deadline aborts; what is left then is abandoned. */
+  /** Hands on everything, unless the deadline aborts before; what is left then is abandoned. */
   async #drain(deadline: AbortSignal): Promise<void> {
-    this.#forward();
-    if (this.#batches.length === 0) return;
-    if (!deadline.aborted) {
-      const drained = Promise.withResolvers<void>();
-      this.#drained = drained;
-      const late = (): void => drained.resolve();
-      deadline.addEventListener("abort", late);
-      try {
-        await drained.promise;
-      } finally {
-        this.#drained = undefined;
-        deadline.removeEventListener("abort", late);
+    this.#joining = true;
+    const goOn = (): void => this.#joinGoesOn?.();
+    deadline.addEventListener("abort", goOn);
+    try {
+      while (this.#batches.length > 0 && !deadline.aborted) {
+        await this.#outlet.settle(deadline);
+        this.#forward();
+        if (this.#batches[0]?.inWork !== true) continue;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#joinGoesOn = resolve;
+        await promise;
       }
+    } finally {
+      deadline.removeEventListener("abort", goOn);
     }
     if (this.#batches.length === 0) return;
     this.#runtime.logger.warn(
@@ -269,6 +274,7 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
     for (const batch of this.#batches) this.#pool.cancel(batch);
     this.#batches.length = 0;
     this.#open = undefined;
+    this.#inPlace = undefined;
     this.#gauge();
   }
 

@@ -6,6 +6,7 @@ import { MetricName } from "../metrics/names.ts";
 import type { BlockSize } from "./block-size.ts";
 import { BLOCK_FULL, BlockWriter } from "./block-writer.ts";
 import type { WorkerJob } from "./job.ts";
+import type { WorkerPool } from "./pool.ts";
 import type { RunRequest, RunResults, TaskName } from "./protocol.ts";
 import { Tag } from "./tags.ts";
 import { unpackThrown, type Thrown } from "./thrown.ts";
@@ -54,6 +55,7 @@ export class Batch<T, U> implements WorkerJob {
   #resultsEnd = 0;
   #failure: Error | undefined;
   #needsWorker = false;
+  #inWork = false;
 
   constructor(context: BatchContext) {
     this.#context = context;
@@ -101,16 +103,17 @@ export class Batch<T, U> implements WorkerJob {
     return true;
   }
 
-  /** Whether there is anything but filtered messages in it. */
-  get needsWorker(): boolean {
-    return this.#needsWorker;
-  }
-
-  /** Has the messages handed on as they are: all of them are filtered. */
-  skipWorker(): void {
-    this.#written = undefined;
-    this.#resultsEnd = this.size;
-    this.#context.arrived();
+  /** Has the batch done, or what is left of it. Filtered messages alone need no worker. */
+  run(pool: WorkerPool): void {
+    if (this.#needsWorker) {
+      this.#inWork = true;
+      // What is left goes first: the results of all other batches wait for it.
+      pool.run(this, this.#from > 0);
+    } else {
+      this.#written = undefined;
+      this.#resultsEnd = this.size;
+      this.#context.arrived();
+    }
   }
 
   request(): Omit<RunRequest, "id"> {
@@ -131,6 +134,7 @@ export class Batch<T, U> implements WorkerJob {
   }
 
   done(results: RunResults): void {
+    this.#inWork = false;
     const { output, metrics, logger } = this.#context;
     metrics.timing(MetricName.WORKERS_OUTPUT_MESSAGES, results.count);
     metrics.timing(MetricName.WORKERS_OUTPUT_BYTES, results.bytes);
@@ -149,9 +153,15 @@ export class Batch<T, U> implements WorkerJob {
   }
 
   failed(error: Error, index: number): void {
+    this.#inWork = false;
     this.#failure = error;
     this.logger.error({ error }, `RunTaskInWorkers failed at ${this.describe(index)}.`);
     this.#context.arrived();
+  }
+
+  /** Whether its results, or those of its rest, are still to come. */
+  get inWork(): boolean {
+    return this.#inWork;
   }
 
   /** Whether something is there to be handed on, or the failure in its place. */
