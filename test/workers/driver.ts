@@ -2,6 +2,7 @@ import { InvalidMessage, MessageRejected } from "../../src/errors.ts";
 import type { Logger, LogFields } from "../../src/logger.ts";
 import { BrokerMessage, type Submitted } from "../../src/message/message.ts";
 import { RunTaskInWorkers, type RunTaskInWorkersOptions } from "../../src/strategies/run-task-in-workers.ts";
+import type { ProcessingStrategy } from "../../src/strategies/strategy.ts";
 import { WorkerPool, type WorkerPoolOptions } from "../../src/workers/pool.ts";
 import { workerTask, type WorkerTask } from "../../src/workers/task.ts";
 import { P0, Sink, TestRuntime, attach, noDeadline } from "../strategies/fixtures.ts";
@@ -15,6 +16,32 @@ export const task: ReturnType<typeof workerTask<typeof import("./tasks.ts")>> =
 /** The task that returns its payload: a generic function, whose types nothing can infer. */
 export function same<T>(): WorkerTask<T, T> {
   return task(TASKS, "same") as WorkerTask<T, T>;
+}
+
+/** Hears which offsets tasks are at, from when it is made. */
+export class Announcements implements Disposable {
+  readonly #channel = new BroadcastChannel("arroyo-test-tasks");
+  readonly #heard = new Set<number>();
+  #heardMore = Promise.withResolvers<void>();
+
+  constructor() {
+    this.#channel.onmessage = ({ data }: { data: unknown }) => {
+      this.#heard.add(data as number);
+      this.#heardMore.resolve();
+    };
+  }
+
+  /** Resolves when a task has begun the message at this offset. */
+  async begun(offset: number): Promise<void> {
+    while (!this.#heard.has(offset)) {
+      await this.#heardMore.promise;
+      this.#heardMore = Promise.withResolvers();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel.close();
+  }
 }
 
 /** A logger that remembers. */
@@ -83,10 +110,12 @@ export class Driver<T, U> {
   constructor(
     pool: WorkerPool,
     options: Pick<RunTaskInWorkersOptions<T, U>, "task"> & Partial<RunTaskInWorkersOptions<T, U>>,
+    /** What stands between the step and the sink. */
+    between: (sink: Sink<U>) => ProcessingStrategy<U> = (sink) => sink,
   ) {
     this.step = new RunTaskInWorkers<T, U>(
       { pool, maxBatchSize: 3, maxBatchTimeMs: 1_000, ...options },
-      this.sink,
+      between(this.sink),
     );
     attach(this.step, this.runtime);
   }

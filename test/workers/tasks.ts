@@ -9,6 +9,14 @@ import { KafkaPayload } from "../../src/message/payload.ts";
 
 /** What the tests have workers do. */
 
+/** Where tasks tell the tests which offset they are at; also a worker that holds its thread is heard. */
+const announcements = new BroadcastChannel("arroyo-test-tasks");
+announcements.unref();
+
+function announce(message: Message<unknown>): void {
+  announcements.postMessage(message.offset);
+}
+
 export function same<T>(message: Message<T>): T {
   return message.payload;
 }
@@ -20,6 +28,7 @@ export async function sameLater<T>(message: Message<T>): Promise<T> {
 
 /** Takes as many milliseconds as the payload says, asleep. */
 export async function sleep(message: Message<number>): Promise<number> {
+  announce(message);
   await delay(message.payload);
   return message.payload;
 }
@@ -160,16 +169,19 @@ export function dieLater(message: Message<string>): string {
 }
 
 export function hangAt(message: Message<number>): number {
+  announce(message);
   if (message.payload < 0) for (;;);
   return message.payload;
 }
 
 export function hungForever(message: Message<number>): Promise<number> | number {
+  announce(message);
   return message.payload < 0 ? new Promise<never>(() => {}) : message.payload;
 }
 
 /** Leaves a file behind for each message that it has worked on. */
 export async function leaveTrace(message: Message<string>): Promise<string> {
+  announce(message);
   writeFileSync(`${message.payload}.begun`, "");
   await delay(50);
   writeFileSync(`${message.payload}.done`, "");
@@ -200,4 +212,16 @@ export const notAFunction = 42;
 /** No task: it takes a text, not a message. */
 export function ofText(text: string): string {
   return text;
+}
+
+/** Takes more memory than its worker may have. */
+export function exhaust(_message: Message<number>): number {
+  const kept: number[][] = [];
+  for (;;) kept.push(Array.from({ length: 10_000 }, (_, i) => i));
+}
+
+/** Ends its worker as soon as the results of the batch are sent. */
+export function exitAfter(message: Message<string>): string {
+  setImmediate(() => process.exit(5));
+  return message.payload;
 }
