@@ -106,6 +106,7 @@ export class FetchAnswers {
     const endOffset = isStable ? answer.lastStableOffset : answer.highWatermark;
     const moved = endOffset !== partition.endOffset;
     partition.endOffset = endOffset;
+    partition.isNew = false;
     return moved;
   }
 

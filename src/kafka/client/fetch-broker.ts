@@ -23,7 +23,8 @@ export interface Ask {
 
 export interface FetchPlan {
   readonly maxWaitMs: number;
-  readonly idle: boolean;
+  /** Whether the broker may keep the request until there is something to send, as far as is known. */
+  readonly isHeld: boolean;
   readonly asks: readonly Ask[];
 }
 
@@ -104,12 +105,12 @@ export class FetchBroker {
     let maxWaitMs = config["fetch.wait.max.ms"];
     if (lane === this.#side) {
       const held = this.#main.flight;
-      if (held === undefined || !held.idle) return undefined;
+      if (held?.isHeld !== true) return undefined;
       maxWaitMs = Math.min(SIDE_WAIT_MS, Math.floor(held.dueAtMs - now) - SIDE_MARGIN_MS);
       if (maxWaitMs <= 0) return undefined;
     }
     const asks: Ask[] = [];
-    let idle = true;
+    let isBehind = false;
     for (const partition of this.#partitions) {
       if (partition.flight !== undefined) continue;
       if (partition.handingOver !== undefined && partition.handingOver !== lane) continue;
@@ -120,10 +121,13 @@ export class FetchBroker {
       const ask = this.#ask(partition);
       if (ask === undefined) continue;
       asks.push(ask);
-      if (partition.isBehind) idle = false;
+      if (partition.isBehind) isBehind = true;
+      // The first answer tells where the end is: for that, nobody should have to wait.
+      if (partition.isNew) maxWaitMs = 0;
     }
     if (asks.length === 0) return undefined;
-    return { maxWaitMs, idle: idle || config["fetch.min.bytes"] > 1, asks };
+    const isHeld = maxWaitMs > 0 && (!isBehind || config["fetch.min.bytes"] > 1);
+    return { maxWaitMs, isHeld, asks };
   }
 
   /**
@@ -156,10 +160,13 @@ export class FetchBroker {
     if (atMs >= this.#wakeAtMs) return;
     this.#wakeTimer?.cancel();
     this.#wakeAtMs = atMs;
-    this.#wakeTimer = this.#context.clock.setTimeout(() => {
-      this.#wakeAtMs = Infinity;
-      this.wake();
-    }, atMs - this.#context.clock.monotonicMs());
+    this.#wakeTimer = this.#context.clock.setTimeout(
+      () => {
+        this.#wakeAtMs = Infinity;
+        this.wake();
+      },
+      Math.max(0, atMs - this.#context.clock.monotonicMs()),
+    );
   }
 
   close(): void {

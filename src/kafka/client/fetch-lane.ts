@@ -163,7 +163,7 @@ export class FetchLane {
       partitions: plan.asks.map((ask) => ask.partition),
       sentAtMs,
       dueAtMs: sentAtMs + plan.maxWaitMs,
-      idle: plan.idle,
+      isHeld: plan.isHeld,
       outcome,
     };
     for (const { partition, expected } of plan.asks) {

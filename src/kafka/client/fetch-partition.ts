@@ -11,8 +11,8 @@ export interface Flight {
   readonly sentAtMs: number;
   /** By when the broker should have answered, if it is well. */
   readonly dueAtMs: number;
-  /** Whether the broker has nothing to send as far as is known, so that it may take its time. */
-  readonly idle: boolean;
+  /** Whether the broker may keep it until there is something to send, as far as is known. */
+  readonly isHeld: boolean;
   readonly outcome: Promise<FlightOutcome>;
 }
 
@@ -33,6 +33,8 @@ export class FetchPartition implements PartitionId {
   lastEpoch: number;
   /** The end of what can be read, as of the last answer; -1 before the first. */
   endOffset = -1;
+  /** Nothing has been answered for it yet. */
+  isNew = true;
   /** Fetching has ended: nothing is sent or handed over any more. */
   ended = false;
 

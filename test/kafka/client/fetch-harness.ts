@@ -101,6 +101,19 @@ export class FetchHarness implements Disposable {
     );
   }
 
+  /** The same, up to where the broker has nothing to send and keeps the request. */
+  async startAtEnd(
+    offsets: Readonly<Record<number, number>>,
+    options: { epoch?: number; leaderEpoch?: number } = {},
+  ): Promise<ScriptedCall> {
+    this.start(offsets, options);
+    const first = await this.next();
+    first.answer(
+      Object.entries(offsets).map(([index, highWatermark]) => ({ index: Number(index), highWatermark })),
+    );
+    return await this.next();
+  }
+
   async next(): Promise<ScriptedCall> {
     return await this.cluster.next();
   }

@@ -10,8 +10,7 @@ const records = (baseOffset: number, ...values: string[]): Buffer => recordBatch
 
 test("a seek in the middle of a fetch is asked for at once, and the answer to the old request is dropped", async () => {
   using t = new FetchHarness();
-  t.start({ 0: 0 }, { epoch: 1 });
-  const old = await t.next();
+  const old = await t.startAtEnd({ 0: 0 }, { epoch: 1 });
   t.start({ 0: 500 }, { epoch: 2 });
   const sought = await t.next();
   assert.deepEqual(sought.offsets, { 0: 500 });
@@ -29,8 +28,7 @@ test("a seek in the middle of a fetch is asked for at once, and the answer to th
 
 test("a seek back to the very offset that is being fetched does not take the old answer either", async () => {
   using t = new FetchHarness();
-  t.start({ 0: 7 }, { epoch: 1 });
-  const old = await t.next();
+  const old = await t.startAtEnd({ 0: 7 }, { epoch: 1 });
   t.start({ 0: 7 }, { epoch: 2 });
   const sought = await t.next();
   old.answer([{ index: 0, highWatermark: 8, records: records(7, "a") }]);
@@ -91,15 +89,15 @@ test("a stop from within an event holds for the rest of the same answer", async 
 
 test("a partition that is assigned while the broker waits for data is asked for at once", async () => {
   using t = new FetchHarness([LEADER, LEADER]);
-  t.start({ 0: 0 });
-  const held = await t.next();
+  const held = await t.startAtEnd({ 0: 0 });
+  assert.equal(held.request.maxWaitMs, 500);
   t.start({ 1: 0 });
   const side = await t.next();
   assert.deepEqual(side.offsets, { 1: 0 });
+  assert.equal(side.request.maxWaitMs, 0);
   assert.notEqual(side.connection, held.connection);
-  // Both end together, and one request goes on with both.
-  await t.advance(side.request.maxWaitMs);
   side.answer([{ index: 1, highWatermark: 0 }]);
+  // Both end together, and one request goes on with both.
   for (let round = 0; round < 10; round += 1) {
     await settle();
     if (t.cluster.unseen === 0) break;
@@ -169,8 +167,7 @@ test("a change of leader in mid-flight: the new leader is asked for the same off
 
 test("a new epoch of the same leader is used at once", async () => {
   using t = new FetchHarness();
-  t.start({ 0: 4 });
-  const old = await t.next();
+  const old = await t.startAtEnd({ 0: 4 });
   t.cluster.setLeaders([{ nodeId: 1, leaderEpoch: 6 }]);
   const call = await t.next();
   assert.equal(call.asks.get(0)?.currentLeaderEpoch, 6);

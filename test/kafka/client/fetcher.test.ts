@@ -15,8 +15,7 @@ test("a partition is asked for by topic id, with what is known of its leader and
     "client.rack": "rack-9",
     "socket.timeout.ms": 4_000,
   });
-  t.start({ 0: 40 }, { leaderEpoch: 3 });
-  const call = await t.next();
+  const call = await t.startAtEnd({ 0: 40 }, { leaderEpoch: 3 });
   assert.deepEqual(call.request, {
     maxWaitMs: 321,
     minBytes: 7,
@@ -113,6 +112,18 @@ test("a gap between batches is passed over, and a batch whose last records are g
   assert.deepEqual((await t.next()).offsets, { 0: 51 });
   await settle();
   assert.deepEqual(t.messages(), ["5:a", "50:b"]);
+});
+
+test("where the end is comes with the first answer, which the broker is not to keep until there is something", async () => {
+  using t = new FetchHarness([LEADER, LEADER]);
+  t.start({ 0: 3, 1: 4 });
+  const call = await t.next();
+  assert.equal(call.request.maxWaitMs, 0);
+  call.answer([
+    { index: 0, highWatermark: 3 },
+    { index: 1, highWatermark: -1 },
+  ]);
+  assert.equal((await t.next()).request.maxWaitMs, 500);
 });
 
 test("a change of the high watermark is told once, also without records", async () => {
