@@ -92,17 +92,22 @@ test("a refresh learns brokers, topics and leaders from whichever bootstrap serv
   assert.deepEqual(t.logger.lines, []);
 });
 
-test("a bootstrap server that takes the connection and says nothing does not hold up the others", async () => {
-  await using silent = await FakeBroker.start();
-  silent.on(API_VERSIONS, () => {});
-  await using broker = await FakeBroker.start();
-  servesMetadata(broker);
-  // Both orders come up over the rounds: the servers are tried in no fixed order.
-  for (let round = 0; round < 8; round += 1) {
-    await using t = clusterOf([silent.port, broker.port], {}, fastClock);
-    await t.cluster.refresh();
-  }
-});
+test(
+  "a bootstrap server that takes the connection and says nothing does not hold up the others",
+  { timeout: 20_000 },
+  async () => {
+    await using silent = await FakeBroker.start();
+    silent.on(API_VERSIONS, () => {});
+    await using broker = await FakeBroker.start();
+    servesMetadata(broker);
+    // Both orders come up over the rounds: the servers are tried in no fixed order.
+    for (let round = 0; round < 8; round += 1) {
+      const patient = { "socket.connection.setup.timeout.ms": 60_000_000 };
+      await using t = clusterOf([silent.port, broker.port], patient, fastClock);
+      await t.cluster.refresh();
+    }
+  },
+);
 
 test("an unreachable cluster is told once, and once when it can be reached again, however often it is tried", async () => {
   await using broker = await FakeBroker.start();
@@ -352,6 +357,14 @@ test("brokers that are all too old are a clear error instead of an endless wait"
     assert.match(error.message, /no version of Metadata that this client speaks: it offers v0 to v9/);
     return true;
   });
+});
+
+test("brokers from before this client's way to ask for versions are a clear error too", async () => {
+  await using broker = await FakeBroker.start();
+  broker.on(API_VERSIONS, (request) => request.answer(Buffer.of(0, 35, 0, 0, 0, 0)));
+  await using t = clusterOf([broker.port]);
+  await assert.rejects(t.cluster.refresh(), UnsupportedBrokerError);
+  await assert.rejects(t.cluster.coordinator("orders"), UnsupportedBrokerError);
 });
 
 test("closing ends whatever is under way, at once", async (t) => {
