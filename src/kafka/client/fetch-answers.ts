@@ -10,6 +10,9 @@ import type { FetchPartition, Flight } from "./fetch-partition.ts";
 import type { FetchPartitionAnswer, FetchResponse } from "./fetch-response.ts";
 import type { FetchTroubles } from "./fetch-troubles.ts";
 
+/** Records that compress somewhat better than the last ones should still fit where they are unpacked to. */
+const RATIO_MARGIN = 1.2;
+
 /** Records of an answer that are still to be checked and handed over. The partition's position is past them already. */
 export interface HandOver {
   readonly partition: FetchPartition;
@@ -166,6 +169,8 @@ export class FetchAnswers {
     const fetched = readBatches(answer.records, {
       fromOffset,
       maxDecompressedBytes: this.#context.config["receive.message.max.bytes"],
+      mayTakeBytes: true,
+      expectedRatio: partition.expansion > 1 ? partition.expansion * RATIO_MARGIN : undefined,
       aborted: this.#context.isolationLevel === "read_committed" ? answer.abortedTransactions : undefined,
     });
     if (fetched.nextOffset <= fromOffset) {

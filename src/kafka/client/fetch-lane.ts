@@ -9,10 +9,11 @@ import type { FetchConnection, FetchContext } from "./fetch-context.ts";
 import type { Flight, FlightOutcome } from "./fetch-partition.ts";
 import { parseFetchResponse, type FetchResponse } from "./fetch-response.ts";
 import type { FetchTroubles } from "./fetch-troubles.ts";
+import type { ByteSource } from "./response-cursor.ts";
 import { AuthenticationError, ClosedError, UnsupportedBrokerError } from "./transport-error.ts";
 
-/** Read outside of the socket's handler, so that the next request can be sent before the records are looked at. */
-const Fetch = fetchApi((reader) => reader.buffer.slice(reader.position));
+/** As it came, in pieces: it is read outside of the socket's handler. */
+const Fetch = fetchApi<ByteSource>((reader) => reader.buffer.subarray(reader.position));
 
 /** How long checking and decompressing may hold up what else this thread does, heartbeats above all. */
 const SLICE_MS = 8;

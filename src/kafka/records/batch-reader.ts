@@ -13,6 +13,15 @@ export interface ReadBatchesOptions {
    * before the one that would, and the rest is fetched anew.
    */
   readonly maxDecompressedBytes: number;
+  /**
+   * Whether the bytes are the caller's to give away. Where nothing is compressed and they have a buffer to themselves, the
+   * result is then that buffer, and nothing is copied.
+   */
+  readonly mayTakeBytes?: boolean | undefined;
+  /**
+   * How many bytes a compressed byte is likely to become, as those before it did. A good guess saves a copy.
+   */
+  readonly expectedRatio?: number | undefined;
   /** With `isolation.level` read_committed: the aborted transactions of the answer, whose records are passed over. */
   readonly aborted?: readonly AbortedTransaction[] | undefined;
 }
@@ -29,7 +38,7 @@ interface Kept {
   readonly before: Position;
 }
 
-/** What is set aside for a batch whose decompressed size is not known; doubled where it was too little. */
+/** What is set aside for a batch of which nothing is known; doubled where it was too little. */
 const GUESSED_RATIO = 4;
 /** Of a buffer, so much may stay unused before it is worth copying. */
 const KEPT_WASTE = 1.5;
@@ -48,7 +57,10 @@ export function readBatches(bytes: Buffer, options: ReadBatchesOptions): Fetched
   const { kept, end } = walk(bytes, options);
   if (kept.length === 0) return result(new ArrayBuffer(0), [], end);
   const compressed = kept.some(({ header }) => (header.attributes & Attribute.CODEC) !== 0);
-  return compressed ? unpack(bytes, kept, end, options) : copy(bytes, kept, end);
+  if (compressed) return unpack(bytes, kept, end, options);
+  return options.mayTakeBytes === true && isWorthTaking(bytes, kept)
+    ? take(bytes, kept, end)
+    : copy(bytes, kept, end);
 }
 
 /** Finds the batches that have records for us. */
@@ -105,6 +117,22 @@ function isAbortMarker(bytes: Buffer, { start, end, recordCount }: BatchHeader):
   return recordCount > 0 && key + 4 <= end && bytes.readInt16BE(key + 2) === 0;
 }
 
+/** Whether the buffer holds these bytes alone, and not much beyond what is needed of them. */
+function isWorthTaking(bytes: Buffer, kept: readonly Kept[]): boolean {
+  if (bytes.length !== bytes.buffer.byteLength) return false;
+  const needed = kept.at(-1)!.header.end - kept[0]!.header.start;
+  return bytes.length <= needed * KEPT_WASTE;
+}
+
+/** Nothing is compressed: the bytes as they are. */
+function take(bytes: Buffer, kept: readonly Kept[], end: Position): FetchedBatches {
+  const rows: number[] = [];
+  for (const { header } of kept) {
+    addRow(rows, bytes, header, header.start + BatchOffset.RECORDS, header.end);
+  }
+  return result(bytes.buffer as ArrayBuffer, rows, end);
+}
+
 /** Nothing is compressed: one copy of the whole stretch, with the headers and whatever lies between. */
 function copy(bytes: Buffer, kept: readonly Kept[], end: Position): FetchedBatches {
   const from = kept[0]!.header.start;
@@ -122,13 +150,13 @@ function unpack(
   bytes: Buffer,
   kept: readonly Kept[],
   end: Position,
-  { fromOffset, maxDecompressedBytes: maxBytes }: ReadBatchesOptions,
+  { fromOffset, maxDecompressedBytes: maxBytes, expectedRatio = GUESSED_RATIO }: ReadBatchesOptions,
 ): FetchedBatches {
   let guess = 0;
   for (const { header } of kept) {
-    guess += (header.end - header.start) * ((header.attributes & Attribute.CODEC) === 0 ? 1 : GUESSED_RATIO);
+    guess += (header.end - header.start) * ((header.attributes & Attribute.CODEC) === 0 ? 1 : expectedRatio);
   }
-  let target: Buffer = Buffer.allocUnsafeSlow(Math.min(guess, maxBytes));
+  let target: Buffer = Buffer.allocUnsafeSlow(Math.min(Math.ceil(guess), maxBytes));
   let at = 0;
   const rows: number[] = [];
   for (const { header, before } of kept) {

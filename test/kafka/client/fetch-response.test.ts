@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Reader } from "@platformatic/kafka";
 import { parseFetchResponse, type FetchResponse } from "../../../src/kafka/client/fetch-response.ts";
 import { MalformedResponseError } from "../../../src/kafka/client/response-cursor.ts";
 import { fetchResponseBody, TOPIC_ID } from "./fetch-bytes.ts";
@@ -90,6 +91,15 @@ const good = fetchResponseBody({
     },
     { topicId: OTHER_ID, partitions: [{ index: 9, divergingEpoch: { epoch: 1, endOffset: 1 } }] },
   ],
+});
+
+test("an answer says the same in whatever pieces it comes", () => {
+  const whole = parseFetchResponse(good);
+  for (const size of [1, 2, 3, 7, 64, 250, good.length]) {
+    const { buffer } = Reader.from(good.subarray(0, size));
+    for (let at = size; at < good.length; at += size) buffer.append(good.subarray(at, at + size));
+    assert.deepEqual(parseFetchResponse(buffer), whole, `in pieces of ${size} bytes`);
+  }
 });
 
 test("an answer that ends too early is an error, wherever it ends", () => {
