@@ -23,7 +23,7 @@ export interface Api<Request extends unknown[], Response> {
   /** As in the protocol guide. */
   readonly name: string;
   /** Newest first: the first that the broker has too is taken. */
-  readonly versions: readonly ApiVersion<Request, Response>[];
+  readonly versions: readonly [ApiVersion<Request, Response>, ...ApiVersion<Request, Response>[]];
 }
 
 /** Where the library keeps one version of an RPC: its exported namespace of the same name. */

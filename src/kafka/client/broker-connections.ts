@@ -19,9 +19,9 @@ export interface BrokerConnectionsOptions {
   /** Aborts, with the reason, when the client is closed. */
   readonly closed: AbortSignal;
   /** Where a broker is, as far as is known. */
-  addressOf(nodeId: number): BrokerAddress | undefined;
+  readonly addressOf: (nodeId: number) => BrokerAddress | undefined;
   /** Asks the cluster about its brokers, and resolves when it has answered. */
-  refresh(): Promise<void>;
+  readonly refresh: () => Promise<void>;
 }
 
 /** What is known of how to reach a broker. */
@@ -94,11 +94,13 @@ export class BrokerConnections {
       throw new TransportError(`Broker ${nodeId} is not part of the cluster at the moment.`);
 
     const connection = maker.make(address);
+    const beganMs = clock.monotonicMs();
     try {
       await connection.open();
     } catch (error) {
       closed.throwIfAborted();
-      node.notBeforeMs = clock.monotonicMs() + node.backoff.next();
+      // Attempts for several purposes fail together: that is one failure of the broker.
+      if (node.notBeforeMs <= beganMs) node.notBeforeMs = clock.monotonicMs() + node.backoff.next();
       node.reachability.failed(error);
       // It may have moved, or others may have taken its place. Nobody waits for this.
       refresh().catch(() => {});

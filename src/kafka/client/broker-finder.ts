@@ -6,7 +6,7 @@ import type { ConnectionMaker } from "./connection-maker.ts";
 import type { BrokerAddress, BrokerConnection } from "./connection.ts";
 import { sleep } from "./latch.ts";
 import { Reachability } from "./reachability.ts";
-import { AuthenticationError, UnsupportedBrokerError } from "./transport-error.ts";
+import { AuthenticationError, TransportError, UnsupportedBrokerError } from "./transport-error.ts";
 
 /** How long a server that neither takes nor refuses the connection is waited for before another is tried beside it. */
 const STAGGER_MS = 1_000;
@@ -80,12 +80,13 @@ export class BrokerFinder {
         return (this.#connection = found as BrokerConnection);
       }
       const errors = found as readonly Error[];
-      const [error] = errors;
       const isHopeless =
         errors.every((each) => each instanceof UnsupportedBrokerError) ||
         (!this.#hasFoundOne && errors.every((each) => each instanceof AuthenticationError));
-      if (isHopeless) throw error;
-      this.#reachability.failed(errors.find((each) => each instanceof AuthenticationError) ?? error);
+      const refusal = errors.find((each) => each instanceof AuthenticationError);
+      const worst = refusal ?? errors[0] ?? new TransportError("There is no server to ask.");
+      if (isHopeless) throw worst;
+      this.#reachability.failed(worst);
       await sleep(clock, this.#backoff.next(), closed);
     }
   }

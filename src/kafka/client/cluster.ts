@@ -26,6 +26,8 @@ export interface ClusterOptions {
 const MAX_QUESTION_MS = 10_000;
 /** How often a topic that is not there yet, or a partition without a leader, is asked for in the long run. */
 const MAX_INCOMPLETE_MS = 5_000;
+/** After so many refreshes that brought nothing new, another broker is asked: the one that was may be cut off. */
+const REFRESHES_PER_BROKER = 3;
 /** After so many failures in a row that are no reason to worry each, somebody should know. */
 const TRIES_BEFORE_TELLING = 5;
 
@@ -50,6 +52,9 @@ export class Cluster {
   #isRefreshing = false;
   /** What the last refresh asked for, and when it ended: to ask again and again for the same helps nobody. */
   #last: { readonly interest: TopicInterest; readonly atMs: number } | undefined;
+  /** Who was asked last, and how often in a row it has said nothing new. */
+  #asked: BrokerAddress | undefined;
+  #nothingNew = 0;
   #timer: ClockTimer | undefined;
   readonly #incomplete: Backoff;
 
@@ -219,7 +224,9 @@ export class Cluster {
         if (response.brokers.length > 0) {
           this.#finder.succeeded();
           this.#last = { interest, atMs: this.#clock.monotonicMs() };
-          if (this.#metadata.apply(response, interest)) this.#changed();
+          const hasChanged = this.#metadata.apply(response, interest);
+          this.#askAnother(connection, hasChanged);
+          if (hasChanged) this.#changed();
           return;
         }
         // It has just started. Another may know more.
@@ -232,6 +239,15 @@ export class Cluster {
         await sleep(this.#clock, backoff.next(), this.#closing.signal);
       }
     }
+  }
+
+  /** Goes on to another broker when this one says the same again and again, though somebody hoped for more. */
+  #askAnother(connection: BrokerConnection, hasChanged: boolean): void {
+    this.#asked = connection.address;
+    this.#nothingNew = hasChanged ? 0 : this.#nothingNew + 1;
+    if (this.#nothingNew < REFRESHES_PER_BROKER || this.#metadata.brokers.size < 2) return;
+    this.#nothingNew = 0;
+    connection.retire("another broker may know more");
   }
 
   #changed(): void {
@@ -265,12 +281,16 @@ export class Cluster {
     }, delayMs);
   }
 
-  /** Brokers that could be reached when they were last tried come first, otherwise in no order. */
+  /** In no order, except that the one asked last comes late, and those that could not be reached come last. */
   #promisingBrokers(): readonly BrokerAddress[] {
+    const asked = this.#asked;
     return [...this.#metadata.brokers.values()]
       .map((broker) => ({
         broker,
-        rank: Math.random() + (this.#connections.isInTrouble(broker.nodeId) ? 1 : 0),
+        rank:
+          Math.random() +
+          (broker.host === asked?.host && broker.port === asked.port ? 1 : 0) +
+          (this.#connections.isInTrouble(broker.nodeId) ? 2 : 0),
       }))
       .toSorted((one, other) => one.rank - other.rank)
       .map(({ broker }) => broker);

@@ -38,6 +38,8 @@ interface Pending {
 const UNLIMITED = 2 ** 31 - 1;
 /** Of a SASL session, after which no new request is sent: the rest of it is for the answers that are due. */
 const USABLE_SHARE_OF_SESSION = 0.8;
+/** A timer that is set for longer goes off at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const KEEP_ALIVE_MS = 60_000;
 
 /**
@@ -114,20 +116,22 @@ export class BrokerConnection {
     }, connectTimeoutMs);
     try {
       await this.#connect();
-      await this.#versions.ask((api, request) =>
-        this.#send(api, api.versions[0]!, request, connectTimeoutMs),
-      );
+      await this.#versions.ask((api, row, request) => this.#send(api, row, request, connectTimeoutMs));
       if (this.#state === "negotiating") this.#state = "open";
     } catch (error) {
       this.#end(error as Error);
     } finally {
       timer.cancel();
     }
+    this.#throwIfEnded();
+  }
+
+  #throwIfEnded(): void {
     if (this.#reason !== undefined) throw this.#reason;
   }
 
   async #connect(): Promise<void> {
-    if (this.#reason !== undefined) throw this.#reason;
+    this.#throwIfEnded();
     const { host, port } = this.address;
     try {
       const connected = this.#connection.connect(host, port) as Promise<void>;
@@ -136,7 +140,7 @@ export class BrokerConnection {
       await Promise.race([connected, this.#ended.promise]);
       if (this.#state === "connecting") this.#state = "negotiating";
     } catch (error) {
-      if (this.#reason !== undefined) throw this.#reason;
+      this.#throwIfEnded();
       const refused = refusal(error);
       if (refused !== undefined) {
         throw new AuthenticationError(`${this} refused to authenticate this client: ${refused}`, {
@@ -159,7 +163,13 @@ export class BrokerConnection {
         if (this.#state === "ended") return;
         const badLength = frames.findBadLength(chunk);
         if (badLength !== undefined) {
-          this.#end(new TransportError(`${this} sent an answer of ${badLength} bytes${guessPeer(chunk)}.`));
+          const hint = this.#state === "open" ? "" : guessPeer(chunk);
+          this.#end(
+            new TransportError(
+              `${this} sent ${badLength} as the length of an answer, which is less than there must be or more than ` +
+                `"receive.message.max.bytes" (${this.#options.maxResponseBytes})${hint}.`,
+            ),
+          );
           return;
         }
         try {
@@ -259,7 +269,7 @@ export class BrokerConnection {
     if (error instanceof ArroyoError) return error;
     const what = `answered ${api.name} with what cannot be read: ${describeError(error)}`;
     this.retire(`it ${what}`);
-    return new TransportError(`${this} ${what}`, { cause: error });
+    return new TransportError(`${this} ${what}.`, { cause: error });
   }
 
   /** Ends it: requests without an answer fail at once, with `reason` or a TransportError, and so does {@link open}. */
@@ -283,7 +293,7 @@ export class BrokerConnection {
     if (lifetimeMs <= 0) return;
     this.#sessionTimer = this.#options.clock.setTimeout(
       () => this.retire("its authentication is about to expire"),
-      lifetimeMs * USABLE_SHARE_OF_SESSION,
+      Math.min(lifetimeMs * USABLE_SHARE_OF_SESSION, LONGEST_TIMER_MS),
     );
   }
 
@@ -316,9 +326,10 @@ export class BrokerConnection {
 
 /** What seems to be at the other end, if it is not a broker that speaks as this client does. */
 function guessPeer(chunk: Buffer): string {
-  if (chunk.length >= 3 && chunk[0]! >= 0x14 && chunk[0]! <= 0x17 && chunk[1] === 0x03) {
-    return ': it seems to want TLS, so set "security.protocol" to "ssl" or "sasl_ssl"';
+  const [type = 0, major] = chunk;
+  if (type >= 0x14 && type <= 0x17 && major === 0x03) {
+    return '; it seems to want TLS, so set "security.protocol" to "ssl" or "sasl_ssl"';
   }
-  if (chunk.subarray(0, 5).toString("latin1") === "HTTP/") return ": it seems to be an HTTP server";
-  return ', more than "receive.message.max.bytes" or less than nothing';
+  if (chunk.subarray(0, 5).toString("latin1") === "HTTP/") return "; it seems to be an HTTP server";
+  return "";
 }

@@ -5,5 +5,7 @@ export function describeError(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [...new Set(error.errors.map(describeError))].join(", ");
   }
-  return error.message === "" ? String((error as { code?: unknown }).code ?? error.name) : error.message;
+  if (error.message !== "") return error.message;
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : error.name;
 }

@@ -17,12 +17,17 @@ export class NegotiatedVersions {
   }
 
   async ask(
-    send: (api: typeof ApiVersions, request: [ApiVersionsRequest]) => Promise<ApiVersionsResponse>,
+    send: (
+      api: typeof ApiVersions,
+      row: ApiVersion<[ApiVersionsRequest], ApiVersionsResponse>,
+      request: [ApiVersionsRequest],
+    ) => Promise<ApiVersionsResponse>,
   ): Promise<void> {
-    const response = await send(ApiVersions, [SOFTWARE]);
+    const [row] = ApiVersions.versions;
+    const response = await send(ApiVersions, row, [SOFTWARE]);
     if (response.errorCode === ErrorCodes.UNSUPPORTED_VERSION) {
       throw new UnsupportedBrokerError(
-        `${this.#broker} is too old: it does not know ApiVersions v${ApiVersions.versions[0]?.version}, which came with ` +
+        `${this.#broker} is too old: it does not know ApiVersions v${row.version}, which came with ` +
           `Kafka 2.4. This client needs Kafka 3.1 or newer.`,
       );
     }

@@ -94,7 +94,9 @@ kafkaTest("Metadata and FindCoordinator say who has what, in every version", asy
     const named = await connection.request(api, [{ topics: [topic], allowAutoTopicCreation: false }], LONG);
     assert.equal(named.topics[0]?.name, topic, api.name);
     assert.deepEqual(
-      named.topics[0].partitions.map(({ partitionIndex }) => partitionIndex).toSorted(),
+      named.topics[0].partitions
+        .map(({ partitionIndex }) => partitionIndex)
+        .toSorted((one, other) => one - other),
       [0, 1],
       api.name,
     );

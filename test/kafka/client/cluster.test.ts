@@ -275,6 +275,44 @@ test("a broker that cannot be connected to fails each call, is left alone in bet
   ]);
 });
 
+test("attempts that fail together make the next one wait as one failure does", async () => {
+  await using bootstrap = await FakeBroker.start();
+  const port = await FakeBroker.freePort();
+  const brokers = [
+    { nodeId: 1, port: bootstrap.port },
+    { nodeId: 2, port },
+  ];
+  bootstrap.on(METADATA, (request) => request.answer(metadataBody(brokers)));
+  const settings = { "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 60_000 };
+  await using t = clusterOf([bootstrap.port], settings);
+  await t.cluster.refresh();
+  const purposes = ["metadata", "fetch", "fetch-side", "produce", "group", "join"] as const;
+  await Promise.allSettled(purposes.map((purpose) => t.cluster.connection(2, purpose)));
+
+  const atMs = performance.now();
+  await assert.rejects(t.cluster.connection(2, "join"), TransportError);
+  assert.ok(performance.now() - atMs < 1_000, "each of them counted");
+});
+
+test("a broker that keeps telling an old story is not asked for ever", async () => {
+  await using behind = await FakeBroker.start();
+  await using current = await FakeBroker.start();
+  const brokers = [
+    { nodeId: 1, port: behind.port },
+    { nodeId: 2, port: current.port },
+  ];
+  behind.on(METADATA, (request) =>
+    request.answer(metadataBody(brokers, [{ name: "orders", partitions: [[1, 3]] }])),
+  );
+  current.on(METADATA, (request) =>
+    request.answer(metadataBody(brokers, [{ name: "orders", partitions: [[2, 4]] }])),
+  );
+  await using t = clusterOf([behind.port]);
+  t.cluster.setTopics(["orders"]);
+  for (let round = 0; round < 6; round += 1) await t.cluster.refresh();
+  assert.deepEqual(t.cluster.leader("orders", 0), { nodeId: 2, leaderEpoch: 4 });
+});
+
 test("a broker that is not known yet is asked for before its connection fails", async () => {
   await using broker = await FakeBroker.start();
   servesMetadata(broker, [], 7);

@@ -163,7 +163,7 @@ test("a length that no answer can have ends the connection before anything is ga
       });
       await assert.rejects(
         connection.request(Heartbeat, REQUEST, LONG),
-        named(new RegExp(`sent an answer of ${length} bytes, more than "receive.message.max.bytes" or less`)),
+        named(new RegExp(`sent ${length} as the length of an answer.*"receive.message.max.bytes" .1000`)),
       );
       assert.equal(connection.alive, false);
     });
@@ -179,7 +179,7 @@ test("a length that comes in pieces, between answers, is checked too", async () 
   });
   assert.equal((await connection.request(Heartbeat, REQUEST, LONG)).errorCode, 0);
   broker.on(HEARTBEAT, (request) => request.socket.write(Buffer.of(0xff, 0xff, 0xff, 0x00)));
-  await assert.rejects(connection.request(Heartbeat, REQUEST, LONG), named(/2147483647 bytes/));
+  await assert.rejects(connection.request(Heartbeat, REQUEST, LONG), named(/sent 2147483647 as the length/));
 });
 
 test("an answer to a question that nobody asked ends the connection", async () => {
