@@ -16,7 +16,6 @@ const RATIO_MARGIN = 1.2;
 /** Records of an answer that are still to be checked and handed over. The partition's position is past them already. */
 export interface HandOver {
   readonly partition: FetchPartition;
-  readonly epoch: number;
   readonly fromOffset: number;
   /** Of the record before `fromOffset`. */
   readonly fromEpoch: number;
@@ -53,6 +52,8 @@ export class FetchAnswers {
         const errorCode = response.errorCode || answer.errorCode;
         if (errorCode === ErrorCodes.NONE) this.#take(partition, answer, handOvers);
         else this.#troubles.errorCode(partition, errorCode, answer.currentLeader);
+        // Back to the leader when its word has run out.
+        if (partition.replica !== undefined) this.#context.place(partition);
       }
     }
     for (const partition of flight.partitions) {
@@ -88,9 +89,9 @@ export class FetchAnswers {
     }
     const expected = Math.ceil(records.length * partition.expansion);
     this.#context.budget.expect(partition.account, expected);
-    const { epoch, offset: fromOffset, lastEpoch: fromEpoch } = partition;
+    const { offset: fromOffset, lastEpoch: fromEpoch } = partition;
     const { nextOffset, leaderEpoch } = walk;
-    const handOver = { partition, epoch, fromOffset, fromEpoch, nextOffset, answer, expected };
+    const handOver = { partition, fromOffset, fromEpoch, nextOffset, answer, expected };
     partition.broker?.moveToEnd(partition);
     if (!Number.isSafeInteger(nextOffset) || nextOffset <= fromOffset) {
       // No good can come of asking for what these headers say.
@@ -132,9 +133,9 @@ export class FetchAnswers {
     this.#corrupt(partition, new CorruptBatchError(partition.offset, reason, { where: `${partition} ` }));
   }
 
-  /** Checks records and hands them over. */
+  /** Checks records and hands them over, unless fetching of the partition has ended or moved meanwhile. */
   handOver(handOver: HandOver): void {
-    const { partition, epoch, fromOffset, fromEpoch } = handOver;
+    const { partition, fromOffset, fromEpoch } = handOver;
     if (partition.handingOver === this.#lane) partition.handingOver = undefined;
     if (partition.ended) return;
     this.#context.budget.unexpect(partition.account, handOver.expected);
@@ -155,7 +156,7 @@ export class FetchAnswers {
     partition.needsBytes = 0;
     const bytes = buffer.byteLength;
     partition.expansion = Math.max(1, (partition.expansion + bytes / records.length) / 2);
-    const { topic, index, endOffset: highWatermark } = partition;
+    const { topic, index, epoch, endOffset: highWatermark } = partition;
     const progress = { topic, index, epoch, nextOffset, leaderEpoch, highWatermark };
     if (batches.length === 0) {
       this.#context.events.progress(progress);

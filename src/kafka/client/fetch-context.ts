@@ -67,8 +67,10 @@ export interface FetchContext {
   end(partition: FetchPartition): void;
   /** Looks anew for the broker to fetch a partition from. */
   place(partition: FetchPartition): void;
-  /** Asks for fresh metadata; calls in quick succession make one request. */
-  refresh(): void;
+  /** Asks for fresh metadata; calls in quick succession make one request. Returns its number. */
+  refresh(): number;
+  /** Whether the refresh of this number is over. */
+  isRefreshed(number: number): boolean;
   /** Something that must not happen has: every partition fails with it, rather than stall. */
   crashed(error: unknown): void;
 }

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { ArroyoError, type ErrorCode } from "../../errors.ts";
-import { Backoff } from "./backoff.ts";
 import { fetchApi, type FetchRequest } from "./apis.ts";
+import { Backoff } from "./backoff.ts";
 import type { ConnectionPurpose } from "./cluster.ts";
 import { FetchAnswers, type HandOver } from "./fetch-answers.ts";
 import type { FetchBroker, FetchPlan } from "./fetch-broker.ts";
@@ -19,6 +19,8 @@ const Fetch = fetchApi<ByteSource>((reader) => reader.buffer.subarray(reader.pos
 const SLICE_MS = 8;
 /** How often a broker may refuse the credentials before its partitions fail. */
 const MAX_REFUSALS = 3;
+/** How many requests in a row may remain without an answer before somebody should know. */
+const TRIES_BEFORE_TELLING = 3;
 
 function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof ArroyoError ? error.code : undefined;
@@ -44,6 +46,8 @@ export class FetchLane {
   /** The connection was closed on purpose: its end is no reason to wait. */
   #isBreaking = false;
   #refusals = 0;
+  /** Requests in a row that had no answer. */
+  #unanswered = 0;
 
   constructor(
     broker: FetchBroker,
@@ -74,7 +78,9 @@ export class FetchLane {
       this.#wake();
     } else if (!this.#running) {
       this.#running = true;
-      this.#run().catch((error: unknown) => this.#context.crashed(error));
+      this.#run()
+        .catch((error: unknown) => this.#context.crashed(error))
+        .finally(() => (this.#running = false));
     }
   }
 
@@ -145,6 +151,11 @@ export class FetchLane {
     logger.debug({ nodeId: this.#broker.nodeId, error, delayMs }, "A broker cannot be fetched from");
     this.#broker.holdOff(delayMs);
     this.#context.refresh();
+    for (const partition of [...this.#broker.partitions]) {
+      if (partition.replica === undefined) continue;
+      partition.replica = undefined;
+      this.#context.place(partition);
+    }
   }
 
   /** Sends the next request, if there is something to ask for. */
@@ -159,11 +170,9 @@ export class FetchLane {
       (body): FlightOutcome => ({ body }),
       (error: unknown): FlightOutcome => ({ error }),
     );
-    const sentAtMs = clock.monotonicMs();
     const flight: Flight = {
       partitions: plan.asks.map((ask) => ask.partition),
-      sentAtMs,
-      dueAtMs: sentAtMs + plan.maxWaitMs,
+      dueAtMs: clock.monotonicMs() + plan.maxWaitMs,
       isHeld: plan.isHeld,
       outcome,
     };
@@ -219,9 +228,13 @@ export class FetchLane {
       for (const partition of flight.partitions) {
         if (partition.flight === flight) this.#broker.land(partition);
       }
-      if (!this.#isBreaking) this.#connectionFailed(outcome.error);
+      if (!this.#isBreaking) {
+        this.#tellUnanswered(outcome.error);
+        this.#connectionFailed(outcome.error);
+      }
       return [];
     }
+    this.#tellAnswered();
     let response: FetchResponse;
     try {
       response = parseFetchResponse(outcome.body);
@@ -239,6 +252,21 @@ export class FetchLane {
     return this.#answers.land(flight, response);
   }
 
+  /** That a broker cannot be connected to is told where connections are made; this is about what comes after. */
+  #tellUnanswered(error: unknown): void {
+    this.#unanswered += 1;
+    if (this.#unanswered !== TRIES_BEFORE_TELLING) return;
+    const { nodeId } = this.#broker;
+    this.#context.logger.warn({ nodeId, error }, "A broker answers none of the requests to fetch from it");
+  }
+
+  #tellAnswered(): void {
+    if (this.#unanswered >= TRIES_BEFORE_TELLING) {
+      this.#context.logger.info({ nodeId: this.#broker.nodeId }, "A broker can be fetched from again");
+    }
+    this.#unanswered = 0;
+  }
+
   async #handOver(handOvers: readonly HandOver[]): Promise<void> {
     if (handOvers.length === 0) return;
     const { clock } = this.#context;
@@ -250,7 +278,10 @@ export class FetchLane {
       }
       this.#answers.handOver(handOver);
     }
-    // Partitions that the request under way does not cover are free for the other lane now.
+    // What the request under way does not cover may be fetched by others now, also by another broker's lanes.
+    for (const { partition } of handOvers) {
+      if (partition.broker !== this.#broker) partition.broker?.wake();
+    }
     this.#broker.wake();
   }
 

@@ -9,7 +9,6 @@ import type { ByteSource } from "./response-cursor.ts";
 /** A Fetch that was sent. Partitions that still point to it take its answer; the others have moved on meanwhile. */
 export interface Flight {
   readonly partitions: readonly FetchPartition[];
-  readonly sentAtMs: number;
   /** By when the broker should have answered, if it is well. */
   readonly dueAtMs: number;
   /** Whether the broker may keep it until there is something to send, as far as is known. */
@@ -25,9 +24,8 @@ export class FetchPartition implements PartitionId {
   readonly index: number;
   readonly account: BudgetAccount;
   readonly backoff: Backoff;
-
-  /** Of the assignment or seek. An answer to an older one is dropped. */
-  epoch: number;
+  /** Of the assignment or seek. Another one has an object of its own, so what is under way for this one is dropped. */
+  readonly epoch: number;
   /** What is asked for next. */
   offset: number;
   /** Of the record before `offset`; -1 when it is not known. Lets the leader find out that the log was cut (KIP-320). */
@@ -68,7 +66,10 @@ export class FetchPartition implements PartitionId {
   troubleIsLogged = false;
   unknownSinceMs: number | undefined;
   corruptTries = 0;
-  outOfRangeTries = 0;
+  /** The leader has called the offset out of range; the number of the refresh after which it is asked again. */
+  outOfRangeProof: number | undefined;
+  unexpectedTries = 0;
+  unexpectedSinceMs = 0;
 
   constructor(position: FetchPosition, account: BudgetAccount, backoff: Backoff, limitBytes: number) {
     this.topic = position.topic;

@@ -11,8 +11,9 @@ const MAX_CORRUPT_TRIES = 3;
 const UNKNOWN_TOPIC_GRACE_MS = 30_000;
 /** From when on a problem that mostly passes by itself is worth a line in the log. */
 const LASTING_MS = 5_000;
-/** How long an error is retried that nothing is known about. */
-const UNEXPECTED_ERROR_LIMIT_MS = 60_000;
+/** How long, and how often at least, something is retried that a broker should not do. */
+const UNEXPECTED_LIMIT_MS = 60_000;
+const UNEXPECTED_TRIES = 5;
 
 /** Errors that no retry helps against, with what to do. */
 const FATAL: ReadonlyMap<number, string> = new Map([
@@ -60,12 +61,8 @@ export class FetchTroubles {
       this.#outOfRange(partition);
       return;
     }
-    const isPassing = isRetriable(errorCode);
-    const lastedMs = this.#note(partition, errorName(errorCode), isPassing);
-    if (!isPassing && lastedMs >= UNEXPECTED_ERROR_LIMIT_MS) {
-      this.fail(partition, `the broker answers with ${errorName(errorCode)}, again and again`);
-      return;
-    }
+    if (isRetriable(errorCode)) this.#passing(partition, errorName(errorCode));
+    else if (this.#unexpected(partition, `the broker answers with ${errorName(errorCode)}`)) return;
     this.#retryLater(partition);
     if (UNKNOWN_TOPIC.has(errorCode) && this.unknown(partition)) return;
     this.#context.refresh();
@@ -81,12 +78,12 @@ export class FetchTroubles {
   /** The metadata has an error for the topic. */
   topicError(partition: FetchPartition, errorCode: number): void {
     const fatal = FATAL.get(errorCode);
-    if (fatal === undefined) this.#note(partition, errorName(errorCode), true);
+    if (fatal === undefined) this.#passing(partition, errorName(errorCode));
     else this.fail(partition, `${errorName(errorCode)}, ${fatal}`);
   }
 
   noLeader(partition: FetchPartition): void {
-    this.#note(partition, "it has no leader", true);
+    this.#passing(partition, "it has no leader");
   }
 
   /** Nobody knows the topic or the partition. Returns whether that has been so for too long, and fetching has ended. */
@@ -101,22 +98,21 @@ export class FetchTroubles {
   }
 
   /**
-   * An offset out of range is believed only when the leader says it again after the metadata was refreshed: right after a
-   * change of leaders it may come from a replica or an old leader that is behind, and acting on it would lose or repeat
-   * messages.
+   * An offset out of range is believed only when the leader says it again once the metadata is fresh: right after a change
+   * of leaders it may come from a replica or an old leader that is behind, and acting on it would lose or repeat messages.
    */
   #outOfRange(partition: FetchPartition): void {
-    const fromLeader = partition.replica === undefined;
-    partition.replica = undefined;
-    if (fromLeader) partition.outOfRangeTries += 1;
-    if (partition.outOfRangeTries < 2) {
-      this.#note(partition, errorName(ErrorCodes.OFFSET_OUT_OF_RANGE), true);
-      this.#retryLater(partition);
-      this.#context.refresh();
-      this.#context.place(partition);
+    const { outOfRangeProof } = partition;
+    if (outOfRangeProof !== undefined && this.#context.isRefreshed(outOfRangeProof)) {
+      this.outOfRange(partition);
       return;
     }
-    this.outOfRange(partition);
+    this.#passing(partition, errorName(ErrorCodes.OFFSET_OUT_OF_RANGE));
+    this.#retryLater(partition);
+    const refresh = this.#context.refresh();
+    if (partition.replica === undefined) partition.outOfRangeProof ??= refresh;
+    partition.replica = undefined;
+    this.#context.place(partition);
   }
 
   /** The position is not to be had. */
@@ -138,10 +134,7 @@ export class FetchTroubles {
 
   /** The broker said nothing about a partition that was asked for. */
   leftOut(partition: FetchPartition): void {
-    const lastedMs = this.#note(partition, "left out of the broker's answer", false);
-    if (lastedMs >= UNEXPECTED_ERROR_LIMIT_MS)
-      this.fail(partition, "the broker leaves it out of its answers");
-    else this.#retryLater(partition);
+    if (!this.#unexpected(partition, "the broker leaves it out of its answers")) this.#retryLater(partition);
   }
 
   /** What came for the partition's offset is damaged. */
@@ -180,33 +173,42 @@ export class FetchTroubles {
         );
       }
       partition.trouble = undefined;
+      partition.troubleIsLogged = false;
     }
     partition.backoff.reset();
     partition.unknownSinceMs = undefined;
-    partition.outOfRangeTries = 0;
+    partition.outOfRangeProof = undefined;
+    partition.unexpectedTries = 0;
   }
 
-  /**
-   * Notes a problem, and logs it once: when it begins, or, if it is one that mostly passes, when it does not. Returns for
-   * how long it has lasted, in ms.
-   */
-  #note(partition: FetchPartition, trouble: string, isPassing: boolean): number {
+  /** Notes a problem that mostly goes away by itself: a line in the log if it does not. */
+  #passing(partition: FetchPartition, trouble: string): void {
     const now = this.#context.clock.monotonicMs();
-    if (partition.trouble !== trouble) {
-      partition.trouble = trouble;
-      partition.troubleSinceMs = now;
-      partition.troubleIsLogged = false;
-    }
-    const lastedMs = now - partition.troubleSinceMs;
-    if (!partition.troubleIsLogged && (!isPassing || lastedMs >= LASTING_MS)) {
-      partition.troubleIsLogged = true;
-      const { topic, index, offset } = partition;
-      this.#context.logger.warn(
-        { topic, partition: index, offset, trouble },
-        "A partition cannot be fetched",
-      );
-    }
-    return lastedMs;
+    if (partition.trouble === undefined) partition.troubleSinceMs = now;
+    partition.trouble = trouble;
+    if (now - partition.troubleSinceMs >= LASTING_MS) this.#log(partition);
+  }
+
+  /** Notes what a broker should not do. Returns whether it has gone on for too long, and fetching has ended. */
+  #unexpected(partition: FetchPartition, trouble: string): boolean {
+    const now = this.#context.clock.monotonicMs();
+    if (partition.unexpectedTries === 0) partition.unexpectedSinceMs = now;
+    partition.unexpectedTries += 1;
+    if (partition.trouble === undefined) partition.troubleSinceMs = now;
+    partition.trouble = trouble;
+    this.#log(partition);
+    const lastedMs = now - partition.unexpectedSinceMs;
+    if (partition.unexpectedTries < UNEXPECTED_TRIES || lastedMs < UNEXPECTED_LIMIT_MS) return false;
+    this.fail(partition, `${trouble}, again and again`);
+    return true;
+  }
+
+  /** Once, until it is fetched again. */
+  #log(partition: FetchPartition): void {
+    if (partition.troubleIsLogged) return;
+    partition.troubleIsLogged = true;
+    const { topic, index, offset, trouble } = partition;
+    this.#context.logger.warn({ topic, partition: index, offset, trouble }, "A partition cannot be fetched");
   }
 
   #retryLater(partition: FetchPartition): void {

@@ -53,6 +53,7 @@ export class Fetcher {
       end: (partition) => this.#end(partition),
       place: (partition) => this.#placement.place(partition),
       refresh: () => this.#refresher.want(),
+      isRefreshed: (number) => this.#refresher.isOver(number),
       crashed: (error) => this.#crashed(error),
     };
     this.#troubles = new FetchTroubles(this.#context);

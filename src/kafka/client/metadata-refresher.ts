@@ -20,15 +20,24 @@ export class MetadataRefresher {
   #isUnderWay = false;
   #timer: ClockTimer | undefined;
   #isClosed = false;
+  #begun = 0;
+  #ended = 0;
 
   constructor(options: MetadataRefresherOptions) {
     this.#options = options;
   }
 
-  /** Asks for a refresh that begins after this call. */
-  want(): void {
+  /** Asks for a refresh that begins after this call. Returns its number. */
+  want(): number {
     this.#isWanted = true;
+    const number = this.#begun + 1;
     if (!this.#isUnderWay && this.#timer === undefined) this.#begin();
+    return number;
+  }
+
+  /** Whether the refresh of this number is over. */
+  isOver(number: number): boolean {
+    return this.#ended >= number;
   }
 
   close(): void {
@@ -40,6 +49,7 @@ export class MetadataRefresher {
     if (this.#isClosed) return;
     this.#isWanted = false;
     this.#isUnderWay = true;
+    this.#begun += 1;
     this.#options.refresh().then(
       () => this.#end(this.#options.refreshed()),
       () => this.#end(true),
@@ -48,6 +58,7 @@ export class MetadataRefresher {
 
   #end(isMissing: boolean): void {
     this.#isUnderWay = false;
+    this.#ended = this.#begun;
     if (this.#isClosed) return;
     if (isMissing) this.#isWanted = true;
     else this.#options.backoff.reset();

@@ -16,10 +16,9 @@ const WINDOW_BYTES = 512;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Reads the primitive types of Kafka's protocol (flexible versions) one after another. Everything is
- * checked against the end of the buffer, and nothing is allocated by a length that was read before the bytes are known
- * to be there, so that whatever comes from the network ends in a value or in {@link MalformedResponseError}, in time
- * linear in its length.
+ * Reads the primitive types of Kafka's protocol (flexible versions), one after another. Everything is checked against the
+ * end, and nothing is allocated by a length before the bytes are known to be there, so that whatever comes from the network
+ * ends in a value or in {@link MalformedResponseError}, in time linear in its length.
  */
 export class ResponseCursor {
   readonly #source: ByteSource;

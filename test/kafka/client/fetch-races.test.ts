@@ -165,6 +165,26 @@ test("a change of leader in mid-flight: the new leader is asked for the same off
   assert.deepEqual(t.messages(), ["4:new"]);
 });
 
+test("a change of leader while records wait to be handed over: they are, and then the new leader is asked", async () => {
+  using t = new FetchHarness([LEADER, LEADER]);
+  t.start({ 0: 0, 1: 0 });
+  const call = await t.next();
+  t.onEvent = () => {
+    if (t.records.length > 1) return;
+    // As if checking the first partition's records had taken long, so that others have their turn.
+    t.clock.advance(50);
+    t.cluster.setLeaders([LEADER, { nodeId: 2, leaderEpoch: 6 }]);
+  };
+  call.answer([
+    { index: 0, highWatermark: 1, records: records(0, "a") },
+    { index: 1, highWatermark: 1, records: records(0, "b") },
+  ]);
+  let moved = await t.next();
+  while (moved.connection.nodeId !== 2) moved = await t.next();
+  assert.deepEqual(moved.offsets, { 1: 1 });
+  assert.deepEqual(t.messages(1), ["0:b"]);
+});
+
 test("a new epoch of the same leader is used at once", async () => {
   using t = new FetchHarness();
   const old = await t.startAtEnd({ 0: 4 });
@@ -294,6 +314,32 @@ test("credit for what was handed over before a seek or a stop counts once, then 
   const call = await t.next();
   assert.deepEqual(call.offsets, { 0: 20 });
   assert.equal(call.asks.get(0)?.partitionMaxBytes, 8_192);
+});
+
+test("seeks while records wait to be handed over do not use up the budget", async () => {
+  using t = new FetchHarness([LEADER, LEADER], {
+    "queued.max.messages.kbytes": 40,
+    "max.partition.fetch.bytes": 8_192,
+  });
+  const value = "x".repeat(4_000);
+  t.start({ 0: 0, 1: 0 });
+  for (let epoch = 2; epoch < 20; epoch += 1) {
+    const call = await t.next();
+    t.onEvent = () => {
+      t.onEvent = () => {};
+      t.start({ 1: 0 }, { epoch });
+    };
+    call.answer([
+      { index: 0, highWatermark: 99, records: records(call.offsets[0]!, value) },
+      { index: 1, highWatermark: 99, records: records(0, value) },
+    ]);
+    await settle();
+    for (const { index, bytes } of t.records.splice(0)) t.fetcher.credit({ topic: "orders", index }, bytes);
+    // What was asked for in the name of the old position.
+    (await t.next()).answer([{ index: 0, highWatermark: 99 }]);
+  }
+  const call = await t.next();
+  assert.equal(call.asks.get(1)?.partitionMaxBytes, 8_192);
 });
 
 test("closing is heeded at every point at which something is waited for", async (t) => {

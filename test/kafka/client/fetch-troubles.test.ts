@@ -164,6 +164,44 @@ test("a batch that says it is longer than anything allowed is damage, not a reas
   assert.equal(t.failed[0]?.error.code, "ARROYO_CORRUPT_BATCH");
 });
 
+test("whatever is done to the bytes of answers, fetching goes on or fails with an error, and never hangs or spins", async () => {
+  let state = 11_242_026;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return (state >>> 8) % below;
+  };
+  const body = fetchResponseBody({
+    topics: [
+      {
+        topicId: TOPIC_ID,
+        partitions: [
+          { index: 0, highWatermark: 9, records: Buffer.concat([records(5, "a", "b"), records(7, "c")]) },
+        ],
+      },
+    ],
+  });
+  const ends = { messages: 0, failed: 0, retried: 0 };
+  for (let round = 0; round < 1_000; round += 1) {
+    using t = new FetchHarness();
+    t.start({ 0: 5 });
+    const bytes = Buffer.from(body);
+    for (let change = random(3); change >= 0; change -= 1) bytes[random(bytes.length)]! ^= 1 << random(8);
+    (await t.next()).answerWith(bytes);
+    await t.advance(1_500);
+    assert.ok(t.cluster.unseen <= 2, `${t.cluster.unseen} requests`);
+    assert.ok(!t.logs.some(({ level }) => level === "error"), JSON.stringify(t.logs));
+    if (t.records.length > 0) ends.messages += 1;
+    else if (t.failed.length + t.outOfRange.length > 0) ends.failed += 1;
+    else ends.retried += 1;
+    const asked = t.cluster.unseen > 0;
+    assert.ok(
+      asked || t.failed.length + t.outOfRange.length > 0 || t.clock.pendingTimers > 0,
+      "a silent stall",
+    );
+  }
+  assert.ok(ends.messages > 100 && ends.retried > 100, JSON.stringify(ends));
+});
+
 for (const name of [
   "NOT_LEADER_OR_FOLLOWER",
   "FENCED_LEADER_EPOCH",
@@ -291,6 +329,38 @@ test("an offset out of range is believed when the leader says it again with fres
   assert.equal(t.cluster.unseen, 0);
 });
 
+test("an offset out of range is not believed while the metadata cannot be refreshed", async () => {
+  using t = new FetchHarness();
+  const refreshed = Promise.withResolvers<void>();
+  t.cluster.onRefresh = () => refreshed.promise;
+  t.start({ 0: 99 });
+  for (let tries = 0; tries < 5; tries += 1) {
+    (await t.next()).answer([{ index: 0, errorCode: ErrorCodes.OFFSET_OUT_OF_RANGE }]);
+    await t.advance(1_200);
+    assert.deepEqual(t.outOfRange, []);
+  }
+  t.cluster.setLeaders([{ nodeId: 2, leaderEpoch: 6 }]);
+  refreshed.resolve();
+  let call = await t.next();
+  while (call.connection.nodeId !== 2) call = await t.next();
+  call.answer([{ index: 0, highWatermark: 100, records: records(99, "a") }]);
+  await settle();
+  assert.deepEqual(t.messages(), ["99:a"]);
+});
+
+test("a broker that answers no request is told of once, and once more when it does", async () => {
+  using t = new FetchHarness();
+  t.start({ 0: 0 });
+  for (let tries = 0; tries < 6; tries += 1) {
+    (await t.next()).connection.lose();
+    await t.advance(1_200);
+  }
+  assert.equal(t.warnings.length, 1);
+  (await t.next()).answer([{ index: 0, highWatermark: 0 }]);
+  await settle();
+  assert.equal(t.logs.filter(({ level }) => level === "info").length, 1);
+});
+
 test("an offset out of range at an old leader is asked of the new one", async () => {
   using t = new FetchHarness();
   t.start({ 0: 99 });
@@ -390,6 +460,27 @@ test("credentials that are refused three times in a row fail the partitions", as
   assert.equal(t.failed.length, 0);
   for (let ms = 0; ms < 2_000; ms += 100) await t.advance(100);
   assert.equal(t.failed[0]?.error.code, "ARROYO_AUTHENTICATION");
+});
+
+test("a replica nearby that is lost is left for the leader", async () => {
+  using t = new FetchHarness();
+  t.start({ 0: 5 });
+  (await t.next()).answer([{ index: 0, highWatermark: 9, preferredReadReplica: 3 }]);
+  (await t.next()).connection.lose();
+  const leader = await t.next();
+  assert.equal(leader.connection.nodeId, 1);
+  assert.deepEqual(leader.offsets, { 0: 5 });
+});
+
+test("the leader is asked again when its word about a replica has run out", async () => {
+  using t = new FetchHarness([LEADER], { "topic.metadata.refresh.interval.ms": 10_000 });
+  t.start({ 0: 5 });
+  (await t.next()).answer([{ index: 0, highWatermark: 5, preferredReadReplica: 3 }]);
+  (await t.next()).answer([{ index: 0, highWatermark: 5 }]);
+  const near = await t.next();
+  await t.advance(10_000);
+  near.answer([{ index: 0, highWatermark: 5 }]);
+  assert.equal((await t.next()).connection.nodeId, 1);
 });
 
 test("a replica nearby that the leader names is read from, and left again when it does not have the offset", async () => {
