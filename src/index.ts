@@ -1,0 +1,52 @@
+export type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "./backend/consumer.ts";
+export type { Delivery, Producer } from "./backend/producer.ts";
+export { systemClock, type Clock, type ClockTimer } from "./clock.ts";
+export { CommitLogError, decodeCommit, encodeCommit, type CommitLogEntry } from "./commit/codec.ts";
+export type { Commit, CommitOptions } from "./commit/commit.ts";
+export { CommitPolicy, IMMEDIATE, ONCE_PER_SECOND, type CommitPolicyOptions } from "./commit/policy.ts";
+export {
+  ArroyoError,
+  ConfigurationError,
+  ConsumerError,
+  DeadlineError,
+  EndOfPartition,
+  ErrorCode,
+  InvalidMessage,
+  InvalidStateError,
+  MESSAGE_REJECTED,
+  MessageRejected,
+  OffsetOutOfRange,
+  ProducerError,
+  RecoverableError,
+  StorageError,
+  type InvalidMessageOptions,
+} from "./errors.ts";
+export { silentLogger, stderrLogger, type LogFields, type Logger } from "./logger.ts";
+export { FILTERED_PAYLOAD, FilteredPayload } from "./message/filtered.ts";
+export {
+  BrokerMessage,
+  DerivedMessage,
+  isFiltered,
+  type Committable,
+  type Message,
+  type Submitted,
+} from "./message/message.ts";
+export { Partition } from "./message/partition.ts";
+export { KafkaPayload, type KafkaHeader, type KafkaHeadersInput } from "./message/payload.ts";
+export { Topic } from "./message/topic.ts";
+export { noopMetrics, type Metrics, type MetricTags } from "./metrics/metrics.ts";
+export { METRICS, MetricName, type MetricDefinition } from "./metrics/names.ts";
+export { StreamProcessor, type StreamProcessorOptions } from "./processing/processor.ts";
+export { CommitOffsets } from "./strategies/commit-offsets.ts";
+export { FilterStep, type FilterStepOptions } from "./strategies/filter-step.ts";
+export { StrategyGuard } from "./strategies/guard.ts";
+export { Healthcheck } from "./strategies/healthcheck.ts";
+export { Noop } from "./strategies/noop.ts";
+export { Produce, type ProduceOptions } from "./strategies/produce.ts";
+export { RunTask } from "./strategies/run-task.ts";
+export type {
+  ProcessingStrategy,
+  ProcessingStrategyFactory,
+  StrategyRuntime,
+} from "./strategies/strategy.ts";
+export type { Sync } from "./strategies/sync.ts";
