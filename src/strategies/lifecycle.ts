@@ -8,6 +8,20 @@ const TERMINATED = 4;
 
 const STATES = ["open", "closed", "in the middle of join()", "joined", "terminated"] as const;
 
+/** A call to a strategy that does not fit where it is. */
+export class OutOfOrder extends InvalidStateError {
+  readonly call: string;
+
+  constructor(strategy: string, call: string, state: string) {
+    super(
+      `${strategy}.${call}() was called, but this strategy is ${state}. ` +
+        "The order is: submit and poll, then close, then join; terminate at any time, and nothing after it.",
+    );
+    this.name = "InvalidStateError";
+    this.call = call;
+  }
+}
+
 /**
  * Where a strategy is between its first `submit` and the end of its `join`. Refuses what does not fit, in words that
  * name the strategy: a call out of order is a bug in whoever made it, and is found soonest by saying so.
@@ -31,10 +45,7 @@ export class Lifecycle {
 
   /** @throws InvalidStateError, always. */
   refuse(call: string): never {
-    throw new InvalidStateError(
-      `${this.#name}.${call}() was called, but this strategy is ${STATES[this.#state]}. ` +
-        "The order is: submit and poll, then close, then join; terminate at any time, and nothing after it.",
-    );
+    throw new OutOfOrder(this.#name, call, STATES[this.#state]);
   }
 
   /** Polls are fine until the join has come to its end. */

@@ -1,0 +1,80 @@
+import { MetricName } from "../metrics/names.ts";
+import type { Partition } from "../message/partition.ts";
+import type { Assignment } from "./assignment.ts";
+import type { ProcessingContext } from "./context.ts";
+import { outcomeOf, type Outcome } from "./waits.ts";
+
+function throwIfFailed(outcome: Outcome): void {
+  if (outcome.failed) throw outcome.error;
+}
+
+/**
+ * Commits what an assignment says is done, by the commit policy, one commit at a time, while processing goes on.
+ */
+export class Committer<T> {
+  readonly #context: ProcessingContext<T>;
+  readonly #limit: (partition: Partition) => number;
+  #committedAtMs: number;
+  #inFlight: Promise<Outcome> | undefined;
+  #again: Assignment<T> | undefined;
+
+  /** @param limit the offset that a partition may not be committed past for now. */
+  constructor(context: ProcessingContext<T>, limit: (partition: Partition) => number) {
+    this.#context = context;
+    this.#limit = limit;
+    this.#committedAtMs = context.clock.monotonicMs();
+  }
+
+  /** When the next commit is due by time, on the monotonic clock. */
+  dueAtMs(assignment: Assignment<T>): number {
+    const { everyMs } = this.#context.commitPolicy;
+    return everyMs === undefined || !assignment.advanced ? Infinity : this.#committedAtMs + everyMs;
+  }
+
+  commitIfDue(assignment: Assignment<T>, nowMs: number): void {
+    if (nowMs >= this.dueAtMs(assignment)) this.commit(assignment);
+  }
+
+  /** Commits as soon as the commit that is under way has ended. An error ends the processor. */
+  commit(assignment: Assignment<T>): void {
+    if (this.#inFlight !== undefined) this.#again = assignment;
+    else void this.#start(assignment);
+  }
+
+  /** Resolves when everything that is done is committed, up to the limits. Rejects when it could not be. */
+  async flush(assignment: Assignment<T>): Promise<void> {
+    while (this.#inFlight !== undefined) throwIfFailed(await this.#inFlight);
+    throwIfFailed(await this.#start(assignment));
+  }
+
+  #start(assignment: Assignment<T>): Promise<Outcome> {
+    const inFlight = outcomeOf(this.#commit(assignment)).then((outcome) => {
+      this.#inFlight = undefined;
+      const again = this.#again;
+      this.#again = undefined;
+      if (outcome.failed) this.#context.fail(outcome.error);
+      else if (again !== undefined) this.commit(again);
+      return outcome;
+    });
+    this.#inFlight = inFlight;
+    return inFlight;
+  }
+
+  async #commit(assignment: Assignment<T>): Promise<void> {
+    const { clock, consumer, metrics, logger } = this.#context;
+    this.#committedAtMs = clock.monotonicMs();
+    assignment.committing();
+    const offsets = assignment.uncommitted(this.#limit);
+    if (offsets.size === 0) return;
+    try {
+      consumer.stageOffsets(offsets);
+      assignment.committed(await consumer.commitOffsets());
+    } catch (error) {
+      metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "error" });
+      if (!assignment.lost) throw error;
+      logger.warn({ error }, "A commit failed because its partitions are not ours any more.");
+      return;
+    }
+    metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "success" });
+  }
+}

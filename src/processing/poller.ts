@@ -1,0 +1,59 @@
+import type { PollOptions } from "../backend/consumer.ts";
+import { RecoverableError } from "../errors.ts";
+import type { BrokerMessage } from "../message/message.ts";
+import { MetricName } from "../metrics/names.ts";
+import type { ProcessingContext } from "./context.ts";
+import { turnOfEventLoop } from "./waits.ts";
+
+const NONE: readonly never[] = [];
+
+/** The processor's way to the consumer's `poll`: counts its time, and can be left when it does not come back. */
+export class Poller<T> {
+  readonly #context: Pick<ProcessingContext<T>, "consumer" | "clock" | "metrics" | "logger">;
+  #polledAtMs = -Infinity;
+  #abandon: (() => void) | undefined;
+
+  constructor(context: Pick<ProcessingContext<T>, "consumer" | "clock" | "metrics" | "logger">) {
+    this.#context = context;
+  }
+
+  /** When it polled last, on the monotonic clock. */
+  get polledAtMs(): number {
+    return this.#polledAtMs;
+  }
+
+  /** Whether a poll has not come back yet. */
+  get pending(): boolean {
+    return this.#abandon !== undefined;
+  }
+
+  async poll(options: PollOptions): Promise<readonly BrokerMessage<T>[]> {
+    const { clock, metrics, logger } = this.#context;
+    const startedMs = clock.monotonicMs();
+    try {
+      return await this.#unlessAbandoned(options);
+    } catch (error) {
+      if (!RecoverableError.is(error)) throw error;
+      logger.debug({ error }, "The consumer reported something that goes away by itself.");
+      await turnOfEventLoop();
+      return NONE;
+    } finally {
+      this.#polledAtMs = clock.monotonicMs();
+      metrics.addTime(MetricName.POLL_TIME, this.#polledAtMs - startedMs);
+    }
+  }
+
+  /** Goes on without the poll that is under way. What it brings is dropped. */
+  abandon(): void {
+    this.#abandon?.();
+  }
+
+  /** No race: racing again and again with a promise that stays open would keep every one of them in memory. */
+  #unlessAbandoned(options: PollOptions): Promise<readonly BrokerMessage<T>[]> {
+    return new Promise((resolve, reject) => {
+      const polled = this.#context.consumer.poll(options);
+      this.#abandon = () => resolve(NONE);
+      polled.finally(() => (this.#abandon = undefined)).then(resolve, reject);
+    });
+  }
+}

@@ -1,0 +1,249 @@
+import type { Consumer, TopicSubscription } from "../backend/consumer.ts";
+import { deadlineAfter, systemClock, type Clock } from "../clock.ts";
+import { ONCE_PER_SECOND, type CommitPolicy } from "../commit/policy.ts";
+import { ConfigurationError, DeadlineError, InvalidStateError } from "../errors.ts";
+import { stderrLogger, type Logger } from "../logger.ts";
+import { Topic } from "../message/topic.ts";
+import { MetricsBuffer } from "../metrics/buffer.ts";
+import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
+import type { ProcessingStrategyFactory } from "../strategies/strategy.ts";
+import { Assignments } from "./assignments.ts";
+import { Committer } from "./committer.ts";
+import type { ProcessingContext } from "./context.ts";
+import { Inbox } from "./inbox.ts";
+import { InvalidMessages } from "./invalid-messages.ts";
+import { Loop } from "./loop.ts";
+import { Poller } from "./poller.ts";
+import { WakeUp } from "./wake-up.ts";
+import { keepAlive, within } from "./waits.ts";
+
+const DEFAULT_JOIN_TIMEOUT_MS = 25_000;
+/** With the default join timeout it adds up to 29 s, so that Kubernetes' 30 s are enough. */
+const COMMIT_TIMEOUT_MS = 3_000;
+const LEAVE_TIMEOUT_MS = 1_000;
+/** How long a poll may take to come back once it was told to. */
+const POLL_GRACE_MS = 250;
+/** How much longer than its timeout something may take before it is left alone. */
+const GRACE_MS = 200;
+
+export interface StreamProcessorOptions<T> {
+  /** Where messages come from. The processor subscribes it, and closes it at the end. */
+  readonly consumer: Consumer<T>;
+  /** What to read: a topic, several, or every topic whose name matches. */
+  readonly topic: string | Topic | readonly (string | Topic)[] | RegExp;
+  /** Makes the strategies for each assignment. */
+  readonly factory: ProcessingStrategyFactory<NoInfer<T>>;
+  /** When to commit. Default ONCE_PER_SECOND. */
+  readonly commitPolicy?: CommitPolicy | undefined;
+  /** How long strategies may take to finish on a revocation and at shutdown, in ms. Default 25,000. */
+  readonly joinTimeoutMs?: number | undefined;
+  /** Default: lines of JSON on standard error. */
+  readonly logger?: Logger | undefined;
+  /** Default: none. */
+  readonly metrics?: Metrics | undefined;
+  /** Default: the machine's. */
+  readonly clock?: Clock | undefined;
+}
+
+function subscriptionOf(topic: StreamProcessorOptions<unknown>["topic"]): TopicSubscription {
+  if (topic instanceof RegExp) return topic;
+  const topics = (
+    Array.isArray(topic) ? (topic as readonly (string | Topic)[]) : [topic as string | Topic]
+  ).map((one) => Topic.of(one));
+  if (topics.length > 0) return topics;
+  throw new ConfigurationError(
+    "StreamProcessor: topic is an empty list, so there is nothing to read: name a topic.",
+  );
+}
+
+/**
+ * Reads messages as a member of a group, hands them to the strategies that the factory makes, and commits what they have
+ * done: at least once, in order per partition. (Arroyo's `StreamProcessor`.)
+ *
+ * ```ts
+ * const processor = new StreamProcessor({ consumer, topic: "orders", factory });
+ * process.once("SIGTERM", () => processor.signalShutdown());
+ * await processor.run();
+ * ```
+ */
+export class StreamProcessor<T> implements AsyncDisposable {
+  readonly #context: ProcessingContext<T>;
+  readonly #subscription: TopicSubscription;
+  readonly #stop = new AbortController();
+  readonly #assignments: Assignments<T>;
+  readonly #poller: Poller<T>;
+  readonly #loop: Loop<T>;
+  #stoppedAtMs: number | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #running: Promise<void> | undefined;
+
+  /** @throws ConfigurationError for a topic that Kafka does not allow, or a `joinTimeoutMs` that is no time. */
+  constructor(options: StreamProcessorOptions<T>) {
+    const { consumer, factory, clock = systemClock, joinTimeoutMs = DEFAULT_JOIN_TIMEOUT_MS } = options;
+    if (!(Number.isFinite(joinTimeoutMs) && joinTimeoutMs >= 0)) {
+      throw new ConfigurationError(
+        `StreamProcessor: joinTimeoutMs is ${joinTimeoutMs}, but must be a number of milliseconds from 0 up.`,
+      );
+    }
+    this.#subscription = subscriptionOf(options.topic);
+    const logger = options.logger ?? stderrLogger;
+    const metrics = new MetricsBuffer(options.metrics ?? noopMetrics, clock);
+    const inbox = new Inbox<T>(clock);
+    const invalidMessages = new InvalidMessages(inbox, logger, metrics);
+    this.#context = {
+      consumer,
+      factory,
+      commitPolicy: options.commitPolicy ?? ONCE_PER_SECOND,
+      joinTimeoutMs,
+      clock,
+      logger,
+      metrics,
+      wakeUp: new WakeUp(clock),
+      fail: (error) => this.#fail(error),
+      reportInvalid: (error) => invalidMessages.report(error),
+    };
+    const committer = new Committer(this.#context, () => Infinity);
+    const stopping = this.#stop.signal;
+    this.#assignments = new Assignments(this.#context, { inbox, committer, stopping });
+    this.#poller = new Poller(this.#context);
+    this.#loop = new Loop(this.#context, {
+      inbox,
+      poller: this.#poller,
+      assignments: this.#assignments,
+      committer,
+      invalidMessages,
+      stopping,
+      throwIfFailed: () => this.#throwIfFailed(),
+    });
+  }
+
+  /**
+   * Runs until a shutdown is signalled (or `signal` aborts) and everything has come to its end: the strategies have
+   * finished within `joinTimeoutMs`, what they have done is committed, the consumer is closed and the factory shut down.
+   *
+   * Rejects with what a strategy, the factory or the consumer threw, after it has terminated the strategies, committed
+   * what was done before, and closed everything. It can run once.
+   */
+  run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    if (this.#running !== undefined) {
+      return Promise.reject(
+        new InvalidStateError("This processor has run already: make a new one, with a new consumer."),
+      );
+    }
+    this.#running = this.#run(options.signal);
+    return this.#running;
+  }
+
+  /**
+   * Asks for the end: drains, commits, leaves the group. May be called at any time, from anywhere, and more than once.
+   */
+  signalShutdown(): void {
+    if (this.#stoppedAtMs !== undefined) return;
+    this.#context.logger.info({}, "A shutdown was signalled.");
+    this.#end();
+  }
+
+  /** Signals a shutdown and waits for its end. What `run` rejects with comes from `run`, not from here. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.signalShutdown();
+    if (this.#running === undefined) await this.run();
+    else await this.#running.catch(() => {});
+  }
+
+  async #run(signal: AbortSignal | undefined): Promise<void> {
+    const shutDown = (): void => this.signalShutdown();
+    if (signal?.aborted === true) shutDown();
+    signal?.addEventListener("abort", shutDown, { once: true });
+    using _alive = keepAlive();
+    try {
+      await this.#process();
+    } catch (error) {
+      this.#fail(error);
+      await this.#abandon();
+    }
+    await this.#attempt("close the consumer", () => this.#close());
+    await this.#attempt("shut the factory down", async () => this.#context.factory.shutdown?.());
+    this.#context.metrics.flush();
+    signal?.removeEventListener("abort", shutDown);
+    this.#throwIfFailed();
+  }
+
+  async #process(): Promise<void> {
+    if (!this.#stop.signal.aborted) {
+      this.#context.consumer.subscribe(this.#subscription, this.#assignments.callbacks);
+      await this.#loop.run();
+    }
+    await this.#drain();
+    this.#throwIfFailed();
+  }
+
+  async #drain(): Promise<void> {
+    const { clock, joinTimeoutMs } = this.#context;
+    const leftMs = Math.max(0, this.#stoppedAtMs! + joinTimeoutMs - clock.monotonicMs());
+    using deadline = deadlineAfter(clock, leftMs);
+    let over = false;
+    const drained = this.#assignments.drain(deadline, COMMIT_TIMEOUT_MS).finally(() => (over = true));
+    void this.#loop.keepPolling(() => over);
+    if (await within(drained, leftMs + COMMIT_TIMEOUT_MS + GRACE_MS, clock)) return;
+    over = true;
+    drained.catch(() => {});
+    throw new DeadlineError("The consumer did not let go of its partitions within the time for a shutdown.");
+  }
+
+  /** After an error: nothing goes on, but what is done is committed. */
+  async #abandon(): Promise<void> {
+    const { logger } = this.#context;
+    logger.error({ error: this.#failure!.error }, "The processor stops because of an error.");
+    this.#end();
+    try {
+      await this.#assignments.terminate(COMMIT_TIMEOUT_MS);
+    } catch (error) {
+      logger.error({ error }, "The last commit failed: what it covers will be handled again.");
+    }
+  }
+
+  async #close(): Promise<void> {
+    const { consumer, clock, logger } = this.#context;
+    const closed = consumer.close(LEAVE_TIMEOUT_MS);
+    if (await within(closed, LEAVE_TIMEOUT_MS + GRACE_MS, clock)) return;
+    closed.catch(() => {});
+    logger.warn({}, "The consumer did not close in time; the group will notice that it is gone.");
+  }
+
+  /** Does what has to be done whatever came before. The first error is what `run` rejects with. */
+  async #attempt(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#context.logger.error({ error }, `Failed to ${what}.`);
+      this.#fail(error);
+    }
+  }
+
+  #end(): void {
+    this.#stoppedAtMs ??= this.#context.clock.monotonicMs();
+    this.#stop.abort();
+    this.#context.wakeUp.interrupt();
+    this.#leavePoll();
+  }
+
+  /** A poll that does not come back must not hold up the shutdown; one in which a drain is running may. */
+  #leavePoll(): void {
+    const { clock, joinTimeoutMs } = this.#context;
+    const untilMs = this.#stoppedAtMs! + joinTimeoutMs + COMMIT_TIMEOUT_MS;
+    clock.setTimeout(() => {
+      if (!this.#poller.pending) return;
+      if (this.#assignments.busy && clock.monotonicMs() < untilMs) this.#leavePoll();
+      else this.#poller.abandon();
+    }, POLL_GRACE_MS);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#context.wakeUp.interrupt();
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
