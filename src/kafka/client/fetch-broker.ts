@@ -39,6 +39,8 @@ export interface FetchPlan {
  */
 export class FetchBroker {
   readonly nodeId: number;
+  /** The last attempt to fetch from it has failed. */
+  isLost = false;
   readonly #context: FetchContext;
   readonly #partitions = new Set<FetchPartition>();
   readonly #main: FetchLane;

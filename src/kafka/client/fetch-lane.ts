@@ -122,6 +122,7 @@ export class FetchLane {
       const connection = await this.#context.cluster.connection(this.#broker.nodeId, this.#purpose);
       this.#refusals = 0;
       this.#isBreaking = false;
+      this.#broker.isLost = false;
       this.#connection = connection;
       if (this.#context.closed.aborted) connection.close();
       else if (!connection.alive) this.#lost(new Error("The connection was lost before it was used."));
@@ -150,6 +151,7 @@ export class FetchLane {
     const delayMs = this.#backoff.next();
     logger.debug({ nodeId: this.#broker.nodeId, error, delayMs }, "A broker cannot be fetched from");
     this.#broker.holdOff(delayMs);
+    this.#broker.isLost = true;
     this.#context.refresh();
     for (const partition of [...this.#broker.partitions]) {
       if (partition.replica === undefined) continue;

@@ -52,14 +52,18 @@ export class FetchPlacement {
     this.#broker(nodeId).add(partition);
   }
 
-  /** Tries again for those that have no broker. Returns whether some still have none. */
+  /**
+   * Tries again for those that have no broker. Returns whether it is worth looking at the metadata again soon: some still
+   * have none, or have one that is not to be reached, so that others may be leading by then.
+   */
   placeHomeless(): boolean {
     for (const partition of [...this.#homeless]) {
       // The metadata is fresh now, and that is all that can be done about an epoch that it does not know.
       partition.epochIsDoubtful = true;
       this.place(partition);
     }
-    return this.#homeless.size > 0;
+    if (this.#homeless.size > 0) return true;
+    return [...this.#brokers.values()].some((broker) => broker.isLost && broker.partitions.size > 0);
   }
 
   /** Undoes {@link place}. */

@@ -99,6 +99,8 @@ export class ScriptedCluster implements FetchCluster {
   onRefresh: () => void | Promise<void> = () => {};
   /** What a connection ends in, when it cannot be made. */
   connectError: Error | undefined;
+  /** What making a connection waits for. */
+  connect: () => Promise<void> = () => Promise.resolve();
   readonly #listeners = new Set<() => void>();
   readonly #calls: ScriptedCall[] = [];
   #waiting: ((call: ScriptedCall) => void) | undefined;
@@ -174,6 +176,7 @@ export class ScriptedCluster implements FetchCluster {
       (connection) => connection.nodeId === nodeId && connection.purpose === purpose && connection.alive,
     );
     if (open !== undefined) return open;
+    await this.connect();
     const connection = new ScriptedConnection(this, nodeId, purpose);
     this.connections.push(connection);
     return connection;
