@@ -9,6 +9,7 @@ import { detachedRuntime } from "../src/strategies/runtime.ts";
 import type { ProcessingStrategy } from "../src/strategies/strategy.ts";
 import { WorkerPool } from "../src/workers/pool.ts";
 import { workerTask } from "../src/workers/task.ts";
+import type * as taskModule from "./worker-tasks.ts";
 import { busy, calibrate, nothing, setRounds } from "./worker-tasks.ts";
 
 const HELP = `Usage: node bench/workers.ts [--runs N] [--messages N] [--bytes N] [--batch N] [--workers N]
@@ -40,7 +41,7 @@ setRounds(rounds);
 process.env["ARROYO_BENCH_ROUNDS"] = String(rounds);
 
 const module = new URL("./worker-tasks.ts", import.meta.url);
-const tasks = workerTask<typeof import("./worker-tasks.ts")>();
+const tasks = workerTask<typeof taskModule>();
 await using pool = new WorkerPool({
   workers: Number(values.workers),
   initializer: tasks(module, "takeRounds"),

@@ -4,7 +4,7 @@ import { BrokerMessage, DerivedMessage, type Committable, type Submitted } from 
 import { Partition } from "../message/partition.ts";
 import { bodySize, KafkaPayload, writeBody } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
-import { BlockWriter } from "./block-writer.ts";
+import type { BlockWriter } from "./block-writer.ts";
 import { Tag, type PartitionName } from "./tags.ts";
 import { packThrown } from "./thrown.ts";
 

@@ -1,6 +1,12 @@
 import { Worker, type ResourceLimits } from "node:worker_threads";
-import { Shared, type FromWorker, type RunRequest, type RunResults, type WorkerStart } from "./protocol.ts";
-import type { TaskName } from "./protocol.ts";
+import {
+  Shared,
+  type FromWorker,
+  type RunRequest,
+  type RunResults,
+  type TaskName,
+  type WorkerStart,
+} from "./protocol.ts";
 import { unpackThrown } from "./thrown.ts";
 
 /** How a worker ended. */

@@ -6,12 +6,12 @@ import type { ProcessingStrategy } from "../../src/strategies/strategy.ts";
 import { WorkerPool, type WorkerPoolOptions } from "../../src/workers/pool.ts";
 import { workerTask, type WorkerTask } from "../../src/workers/task.ts";
 import { P0, Sink, TestRuntime, attach, noDeadline } from "../strategies/fixtures.ts";
+import type * as tasks from "./tasks.ts";
 
 export const TASKS: URL = new URL("./tasks.ts", import.meta.url);
 
 /** Tasks of test/workers/tasks.ts, by name. */
-export const task: ReturnType<typeof workerTask<typeof import("./tasks.ts")>> =
-  workerTask<typeof import("./tasks.ts")>();
+export const task: ReturnType<typeof workerTask<typeof tasks>> = workerTask<typeof tasks>();
 
 /** The task that returns its payload: a generic function, whose types nothing can infer. */
 export function same<T>(): WorkerTask<T, T> {

@@ -143,7 +143,7 @@ describe("WorkerPool and its initializer", () => {
   it("has run it before the first task, in each worker", async () => {
     await using pool = makePool({ workers: 2, initializer: task(TASKS, "setUp") });
     const driver = new Driver<string, string>(pool, { task: task(TASKS, "told"), maxBatchSize: 1 });
-    assert.deepEqual(new Set(await driver.run(..."abcdefgh")), new Set(["set up"]));
+    assert.deepEqual(new Set(await driver.run(..."abcdefgh".split(""))), new Set(["set up"]));
   });
 
   const failing = {
@@ -154,7 +154,7 @@ describe("WorkerPool and its initializer", () => {
     it(`says so, at once, when it fails: ${name}`, async () => {
       await using pool = makePool({
         workers: 2,
-        initializer: task(TASKS, name as keyof typeof failing) as WorkerTask<unknown, unknown>,
+        initializer: task(TASKS, name as keyof typeof failing),
       });
       for (let i = 0; i < 2; i++) {
         const driver = new Driver<number, number>(pool, { task: task(TASKS, "sleep") });
@@ -276,6 +276,7 @@ describe("WorkerPool, how it is made and ended", () => {
 
 describe("workerTask", () => {
   it("compiles for functions of a message that the module exports, and for nothing else", () => {
+    // oxlint-disable-next-line typescript/consistent-type-imports -- as the docs show it
     const named = workerTask<typeof import("./tasks.ts")>();
     const typed: WorkerTask<number, number> = named(TASKS, "sleep");
     assert.deepEqual(typed, { module: TASKS, exportName: "sleep" });

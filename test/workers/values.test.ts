@@ -69,7 +69,8 @@ const { value: anything } = fc.letrec<{ value: unknown }>((tie) => ({
 function spelt(value: unknown): unknown {
   if (value instanceof KafkaPayload) return { KafkaPayload: [value.key, value.value, value.headers] };
   if (value instanceof BrokerMessage || value instanceof DerivedMessage) {
-    return { ...value, class: value.constructor.name, payload: spelt(value.payload) };
+    const { partition, offset, committable, timestampMs } = value;
+    return [value.constructor.name, partition, offset, committable, timestampMs, spelt(value.payload)];
   }
   if (Array.isArray(value)) return value.map(spelt);
   if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, spelt(item)]));
