@@ -129,7 +129,10 @@ export class FetchPlacement {
     partition.topicId = topicId;
     if (topicId === undefined) return;
     let siblings = this.#byTopicId.get(topicId);
-    if (siblings === undefined) this.#byTopicId.set(topicId, (siblings = new Map()));
+    if (siblings === undefined) {
+      siblings = new Map();
+      this.#byTopicId.set(topicId, siblings);
+    }
     siblings.set(partition.index, partition);
   }
 }

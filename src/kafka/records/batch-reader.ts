@@ -143,7 +143,7 @@ function copy(bytes: Buffer, kept: readonly Kept[], end: Position): FetchedBatch
   for (const { header } of kept) {
     addRow(rows, bytes, header, header.start + BatchOffset.RECORDS - from, header.end - from);
   }
-  return result(target.buffer as ArrayBuffer, rows, end);
+  return result(target.buffer, rows, end);
 }
 
 function unpack(

@@ -68,7 +68,7 @@ test("an answer says everything about each of its partitions, and its records ar
     preferredReadReplica: -1,
     records,
   });
-  assert.equal(first!.records.buffer, body.buffer);
+  assert.equal(first.records.buffer, body.buffer);
   assert.equal(second!.errorCode, 6);
   assert.deepEqual(second!.currentLeader, { nodeId: 2, leaderEpoch: 9 });
   assert.equal(second!.records.length, 0);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BrokerMessage } from "../../../src/message/message.ts";
+import type { BrokerMessage } from "../../../src/message/message.ts";
 import { Partition } from "../../../src/message/partition.ts";
 import type { KafkaPayload } from "../../../src/message/payload.ts";
 import { readBatches } from "../../../src/kafka/records/batch-reader.ts";
