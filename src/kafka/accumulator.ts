@@ -2,13 +2,15 @@ import type { Clock, ClockTimer } from "../clock.ts";
 import { ErrorCode, ProducerError } from "../errors.ts";
 import type { Delivery } from "../backend/producer.ts";
 import type { KafkaPayload } from "../message/payload.ts";
+import { Topic } from "../message/topic.ts";
 import type { DeliveredBatch, OutgoingBatch, ProducerCommand } from "./client/producer-protocol.ts";
 import type { ResolvedProducerConfig } from "./config.ts";
 import { InFlight, type Generation } from "./in-flight.ts";
 import { PARTITIONERS, type Partitioner } from "./partitioners.ts";
 import { ProducerBatch } from "./producer-batch.ts";
 import { soloBatchSize } from "./records/batch-writer.ts";
-import { TopicAccumulator, type PartitionAccumulator, type WaitingMessage } from "./topic-accumulator.ts";
+import { TopicAccumulator, type PartitionAccumulator } from "./topic-accumulator.ts";
+import { WaitingMessages, type WaitingMessage } from "./waiting-messages.ts";
 
 /** The settings that matter here. */
 export type AccumulatorConfig = Pick<
@@ -81,17 +83,18 @@ export class Accumulator {
       return Promise.reject(this.#queueFull());
     }
     const topic = this.#topics.get(topicName) ?? this.#addTopic(topicName);
-    if (topic.partitionCount === 0) return this.#wait(topic, index, payload);
+    if (topic.partitionCount === 0) {
+      topic.request();
+      return topic.waiting.push(index, payload);
+    }
     return this.#place(topic, index, payload, this.#clock.nowMs(), undefined);
   }
 
   /** The engine knows a topic, or knows more of it. */
   topic(name: string, partitions: number, leaderless: readonly number[]): void {
-    const topic = this.#topics.get(name);
-    if (topic === undefined) return;
+    const topic = this.#topics.get(name) ?? this.#addTopic(name);
     topic.setPartitions(partitions, leaderless);
-    topic.expiry?.cancel();
-    for (const message of topic.waiting.splice(0)) {
+    for (const message of topic.waiting.take()) {
       message.settle(this.#place(topic, message.index, message.payload, message.timestampMs, message));
     }
   }
@@ -101,7 +104,7 @@ export class Accumulator {
     const topic = this.#topics.get(name);
     if (topic === undefined) return;
     topic.forget();
-    this.#failWaiting(topic, topic.waiting.splice(0), error);
+    topic.waiting.fail(error);
     for (const from of topic.partitions) {
       const batch = from.open;
       if (batch === undefined) continue;
@@ -139,7 +142,12 @@ export class Accumulator {
   }
 
   #addTopic(name: string): TopicAccumulator {
-    const topic = new TopicAccumulator(name, this.#config["sticky.partitioning.linger.ms"]);
+    const topic = new TopicAccumulator({
+      name: Topic.of(name).name,
+      stickyLingerMs: this.#config["sticky.partitioning.linger.ms"],
+      waiting: new WaitingMessages(name, this.#inFlight, this.#clock, this.#timeoutMs),
+      request: () => this.#send({ type: "topic", name }, []),
+    });
     this.#topics.set(name, topic);
     return topic;
   }
@@ -277,49 +285,6 @@ export class Accumulator {
   #settle(batch: ProducerBatch, settle: (batch: ProducerBatch) => void): void {
     settle(batch);
     this.#inFlight.settle(batch.generation, batch.recordCount, batch.recordBytes);
-  }
-
-  /** Keeps a message until the partitions of its topic are known. */
-  #wait(topic: TopicAccumulator, index: number, payload: KafkaPayload): Promise<Delivery> {
-    const { promise, resolve: settle, reject: fail } = Promise.withResolvers<Delivery>();
-    const bytes = soloBatchSize(payload);
-    const { generation } = this.#inFlight;
-    const producedAtMs = this.#clock.monotonicMs();
-    const timestampMs = this.#clock.nowMs();
-    topic.waiting.push({ index, payload, settle, fail, bytes, generation, producedAtMs, timestampMs });
-    this.#inFlight.add(generation, bytes);
-    if (!topic.requested) {
-      topic.requested = true;
-      this.#send({ type: "topic", name: topic.name }, []);
-    }
-    if (topic.waiting.length === 1) this.#expireLater(topic);
-    return promise;
-  }
-
-  /** Messages that wait for longer than they may, because no broker can be reached, fail. */
-  #expireLater(topic: TopicAccumulator): void {
-    const first = topic.waiting[0];
-    if (first === undefined || this.#timeoutMs === Infinity) return;
-    const delayMs = first.producedAtMs + this.#timeoutMs - this.#clock.monotonicMs();
-    topic.expiry = this.#clock.setTimeout(() => {
-      const before = this.#clock.monotonicMs() - this.#timeoutMs + TIMER_SLACK_MS;
-      const fresh = topic.waiting.findIndex(({ producedAtMs }) => producedAtMs > before);
-      const expired = topic.waiting.splice(0, fresh < 0 ? topic.waiting.length : fresh);
-      const error = new ProducerError(
-        `Messages for ${topic.name} were not delivered within "message.timeout.ms" (${this.#timeoutMs} ms): ` +
-          "no broker has said yet which partitions the topic has.",
-      );
-      this.#failWaiting(topic, expired, error);
-      this.#expireLater(topic);
-    }, delayMs);
-  }
-
-  #failWaiting(topic: TopicAccumulator, messages: readonly WaitingMessage[], error: Error): void {
-    if (topic.waiting.length === 0) topic.expiry?.cancel();
-    for (const { fail, generation, bytes } of messages) {
-      fail(error);
-      this.#inFlight.settle(generation, 1, bytes);
-    }
   }
 
   #queueFull(): ProducerError {

@@ -1,11 +1,7 @@
-import type { ClockTimer } from "../clock.ts";
-import type { Delivery } from "../backend/producer.ts";
 import { Partition } from "../message/partition.ts";
-import type { KafkaPayload } from "../message/payload.ts";
-import { Topic } from "../message/topic.ts";
-import type { Generation } from "./in-flight.ts";
 import { StickyPartition } from "./partitioners.ts";
 import type { ProducerBatch } from "./producer-batch.ts";
+import type { WaitingMessages } from "./waiting-messages.ts";
 
 /** What the accumulator keeps for one partition. */
 export class PartitionAccumulator {
@@ -25,36 +21,39 @@ export class PartitionAccumulator {
   }
 }
 
-/** A message whose topic is not known yet. */
-export interface WaitingMessage {
-  readonly index: number;
-  readonly payload: KafkaPayload;
-  readonly settle: (delivery: Promise<Delivery>) => void;
-  readonly fail: (error: Error) => void;
-  readonly bytes: number;
-  readonly generation: Generation;
-  readonly producedAtMs: number;
-  readonly timestampMs: number;
+export interface TopicAccumulatorOptions {
+  readonly name: string;
+  readonly stickyLingerMs: number;
+  readonly waiting: WaitingMessages;
+  /** Asks the engine for the topic. */
+  readonly request: () => void;
 }
 
 /** What the accumulator keeps for one topic. */
 export class TopicAccumulator {
   readonly name: string;
   readonly sticky: StickyPartition;
+  /** Messages that came before its partitions were known. */
+  readonly waiting: WaitingMessages;
   readonly partitions: PartitionAccumulator[] = [];
   /** 0: not known. */
   partitionCount = 0;
   leaderless: ReadonlySet<number> = new Set();
-  /** Whether the engine was asked for it. */
-  requested = false;
-  /** In the order in which they were produced. */
-  readonly waiting: WaitingMessage[] = [];
-  expiry: ClockTimer | undefined;
+  readonly #request: () => void;
+  #isRequested = false;
 
-  /** @throws ConfigurationError for a name that Kafka does not allow. */
-  constructor(name: string, stickyLingerMs: number) {
-    this.name = Topic.of(name).name;
+  constructor({ name, stickyLingerMs, waiting, request }: TopicAccumulatorOptions) {
+    this.name = name;
     this.sticky = new StickyPartition(stickyLingerMs);
+    this.waiting = waiting;
+    this.#request = request;
+  }
+
+  /** Asks for its partitions, once. */
+  request(): void {
+    if (this.#isRequested) return;
+    this.#isRequested = true;
+    this.#request();
   }
 
   setPartitions(count: number, leaderless: readonly number[]): void {
@@ -68,6 +67,6 @@ export class TopicAccumulator {
   /** Its partitions have to be asked for anew. */
   forget(): void {
     this.partitionCount = 0;
-    this.requested = false;
+    this.#isRequested = false;
   }
 }

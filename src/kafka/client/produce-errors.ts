@@ -1,9 +1,6 @@
 import { ProducerError } from "../../errors.ts";
-import type { ProduceResponse } from "./produce-apis.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
-
-/** What the answer to a Produce request says of one partition. */
-export type ProduceAnswer = ProduceResponse["topics"][number]["partitions"][number];
+import type { ProduceAnswer } from "./produce-request.ts";
 
 /** What to do about errors that no retry helps against. */
 const ADVICE: ReadonlyMap<number, string> = new Map([

@@ -2,13 +2,14 @@ import type { Clock, ClockTimer } from "../../clock.ts";
 import { ArroyoError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ResolvedProducerConfig } from "../config.ts";
-import { CODEC_OF_TYPE, type Codec } from "../records/compression.ts";
 import { Backoff } from "./backoff.ts";
 import type { Cluster } from "./cluster.ts";
+import { Deadlines } from "./deadlines.ts";
 import { ErrorCodes, errorName, isRetriable, needsMetadataRefresh } from "./error-codes.ts";
 import { PartitionQueue, QueuedBatch } from "./partition-queue.ts";
-import { Produce, type ProduceRequest } from "./produce-apis.ts";
-import { refusedBatch, timedOutBatch, triedTooOften, type ProduceAnswer } from "./produce-errors.ts";
+import { Produce } from "./produce-apis.ts";
+import { refusedBatch, timedOutBatch, triedTooOften } from "./produce-errors.ts";
+import { answersOf, produceRequest, type ProduceAnswer, type Sending } from "./produce-request.ts";
 import type { DeliveredBatch, OutgoingBatch } from "./producer-protocol.ts";
 import { partitionKey } from "./protocol.ts";
 import { ClosedError } from "./transport-error.ts";
@@ -27,12 +28,6 @@ export interface SenderOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly events: SenderEvents;
-}
-
-/** A batch of a request that is being sent. */
-interface Sending {
-  readonly queue: PartitionQueue;
-  readonly batch: QueuedBatch;
 }
 
 /** A broker serves one request of a connection at a time: with more than these under way, it only has a longer queue. */
@@ -55,7 +50,6 @@ export class Sender {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #events: SenderEvents;
-  readonly #codec: Codec;
   readonly #maxInFlight: number;
   readonly #requestMs: number;
   readonly #queues = new Map<string, PartitionQueue>();
@@ -67,10 +61,10 @@ export class Sender {
   readonly #requests = new Map<number, number>();
   readonly #stopListening: () => void;
   readonly #timers = new Set<ClockTimer>();
+  readonly #deadlines: Deadlines;
   #isScheduled = false;
   #refreshProblem = "";
   #isClosed = false;
-  #expiry: { readonly timer: ClockTimer; readonly atMs: number } | undefined;
 
   constructor(options: SenderOptions) {
     const { cluster, config, clock, logger, events } = options;
@@ -79,9 +73,9 @@ export class Sender {
     this.#clock = clock;
     this.#logger = logger;
     this.#events = events;
-    this.#codec = CODEC_OF_TYPE[config["compression.type"]];
     this.#maxInFlight = Math.min(config["max.in.flight.requests.per.connection"], MAX_USEFUL_IN_FLIGHT);
     this.#requestMs = Math.max(config["socket.timeout.ms"], config["request.timeout.ms"] + ANSWER_SLACK_MS);
+    this.#deadlines = new Deadlines(clock, (nowMs) => this.#expire(nowMs));
     this.#stopListening = cluster.onChange(() => this.#retryLeaderless());
   }
 
@@ -92,7 +86,7 @@ export class Sender {
       const queue = this.#queue(written.topic, written.index);
       queue.batches.push(batch);
       this.#ready.add(queue);
-      this.#expireAt(batch.deadlineMs);
+      this.#deadlines.add(batch.deadlineMs);
     }
     this.#schedule();
   }
@@ -111,7 +105,7 @@ export class Sender {
   close(): void {
     this.#isClosed = true;
     this.#stopListening();
-    this.#expiry?.timer.cancel();
+    this.#deadlines.close();
     for (const timer of this.#timers) timer.cancel();
     this.#queues.clear();
     this.#ready.clear();
@@ -173,19 +167,12 @@ export class Sender {
       this.#ready.delete(queue);
     }
     this.#requests.set(nodeId, (this.#requests.get(nodeId) ?? 0) + 1);
-    let answers: Map<string, ProduceAnswer> | undefined;
+    let answers: ReadonlyMap<string, ProduceAnswer> | undefined;
     let problem = "The broker's answer does not speak of it.";
     try {
       const connection = await this.#cluster.connection(nodeId, "produce");
-      const response = await connection.request(Produce, [this.#requestOf(sendings)], {
-        timeoutMs: this.#requestMs,
-      });
-      answers = new Map();
-      for (const { name, partitions } of response.topics) {
-        for (const answer of partitions) {
-          answers.set(partitionKey({ topic: name, index: answer.index }), answer);
-        }
-      }
+      const request = produceRequest(sendings, this.#config);
+      answers = answersOf(await connection.request(Produce, [request], { timeoutMs: this.#requestMs }));
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
       // Of those of this client, some say whose retries have failed for long; others are faults.
@@ -196,22 +183,6 @@ export class Sender {
     this.#requests.set(nodeId, this.#requests.get(nodeId)! - 1);
     this.#settle(nodeId, sendings, answers, problem);
     this.#schedule();
-  }
-
-  #requestOf(sendings: readonly Sending[]): ProduceRequest {
-    const topics = new Map<string, { index: number; records: Buffer }[]>();
-    for (const { queue, batch } of sendings) {
-      const partition = { index: queue.index, records: batch.seal(this.#codec) };
-      const partitions = topics.get(queue.topic);
-      if (partitions === undefined) topics.set(queue.topic, [partition]);
-      else partitions.push(partition);
-    }
-    return {
-      transactionalId: null,
-      acks: this.#config.acks,
-      timeoutMs: this.#config["request.timeout.ms"],
-      topics: [...topics].map(([name, partitions]) => ({ name, partitions })),
-    };
   }
 
   /** Goes over the batches of a request that has come to its end; without `answers`, there was no answer. */
@@ -315,20 +286,8 @@ export class Sender {
     this.#timers.add(timer);
   }
 
-  #expireAt(deadlineMs: number): void {
-    if (deadlineMs === Infinity || (this.#expiry !== undefined && this.#expiry.atMs <= deadlineMs)) return;
-    this.#expiry?.timer.cancel();
-    const timer = this.#clock.setTimeout(
-      () => this.#expire(),
-      Math.max(0, deadlineMs - this.#clock.monotonicMs()),
-    );
-    this.#expiry = { timer, atMs: deadlineMs };
-  }
-
-  /** Fails the batches whose time has run out. */
-  #expire(): void {
-    this.#expiry = undefined;
-    const nowMs = this.#clock.monotonicMs();
+  /** Fails the batches whose time has run out, and says when the next one's will. */
+  #expire(nowMs: number): number {
     let nextMs = Infinity;
     for (const queue of this.#queues.values()) {
       for (const batch of [...queue.batches]) {
@@ -342,7 +301,7 @@ export class Sender {
         }
       }
     }
-    this.#expireAt(nextMs);
+    return nextMs;
   }
 
   /** Lets go of a batch. One that is in flight keeps its place until its request has ended, so that none overtakes it. */
