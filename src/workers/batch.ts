@@ -1,6 +1,7 @@
 import { WorkerError, type InvalidMessage } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { isFiltered, type Submitted } from "../message/message.ts";
+import type { Partition } from "../message/partition.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { BlockSize } from "./block-size.ts";
@@ -219,9 +220,13 @@ function written(size: BlockSize): Written {
 }
 
 function position(message: Submitted<unknown>): string {
-  if (message.partition !== undefined) return `${message.partition} offset ${message.offset}`;
-  const until = Array.from(message.committable, ([partition, offset]) => `${partition} offset ${offset}`);
+  if (message.partition !== undefined) return positionOf(message.partition, message.offset);
+  const until = Array.from(message.committable, ([partition, offset]) => positionOf(partition, offset));
   return `a derived message that commits ${until.join(", ") || "nothing"}`;
+}
+
+function positionOf({ topic, index }: Partition, offset: number): string {
+  return `${topic.name}[${index}] offset ${offset}`;
 }
 
 function tooLarge(message: Submitted<unknown>, maxBytes: number): WorkerError {

@@ -111,8 +111,8 @@ function runRest(
   if (rest === undefined) {
     results.failed(
       new WorkerError(
-        `A task threw an InvalidMessage about ${error.partition} offset ${error.offset}, which is not the message that ` +
-          "it was given, nor one of a batch that it was given.",
+        "A task threw an InvalidMessage that is neither about the message that it was given, nor about one of a batch that " +
+          `it was given: ${error.message}`,
         { cause: error },
       ),
     );

@@ -283,7 +283,7 @@ describe("RunTaskInWorkers, how it makes batches", () => {
       driver.submit(Buffer.alloc(1_000)),
       (error) =>
         WorkerError.is(error) &&
-        /orders:0 offset 1 is too large.*inputBlockBytes \(1000\)/.test(error.message),
+        /orders\[0\] offset 1 is too large.*inputBlockBytes \(1000\)/.test(error.message),
     );
   });
 
@@ -322,7 +322,7 @@ describe("RunTaskInWorkers, how it makes batches", () => {
       (error) => WorkerError.is(error) && /takes 1005 bytes.*outputBlockBytes \(1000\)/.test(error.message),
     );
     assert.deepEqual(driver.results, [Buffer.alloc(900, 0), Buffer.alloc(10, 1)]);
-    assert.ok(driver.runtime.logger.has("A task failed in a worker at orders:0 offset 2"));
+    assert.ok(driver.runtime.logger.has("A task failed in a worker at orders[0] offset 2"));
   });
 
   it("grows blocks whose size is automatic, and makes the next ones as large", async () => {
@@ -463,7 +463,7 @@ describe("RunTaskInWorkers and invalid messages", () => {
     await using pool = makePool();
     const driver = new Driver<string, never>(pool, { task: task(TASKS, "elsewhere") });
     await driver.submit("a");
-    await assert.rejects(driver.finish(), /about orders:7 offset 1234, which is not the message/);
+    await assert.rejects(driver.finish(), /neither about the message.*orders\[7\] offset 1234/);
     assert.deepEqual(driver.results, []);
   });
 
@@ -501,7 +501,7 @@ describe("RunTaskInWorkers and errors of the task", () => {
       assert.ok(error.cause instanceof TypeError);
       assert.equal(error.cause.message, "beneath it");
       assert.deepEqual(driver.results, [1, 2, 3, 4]);
-      assert.ok(driver.runtime.logger.has("A task failed in a worker at orders:0 offset 4"));
+      assert.ok(driver.runtime.logger.has("A task failed in a worker at orders[0] offset 4"));
       driver.step.terminate();
       assert.deepEqual(driver.results, [1, 2, 3, 4], "nothing that came after it goes on");
     });
@@ -528,7 +528,7 @@ describe("RunTaskInWorkers and errors of the task", () => {
       (error) => WorkerError.is(error) && /cannot be sent back.*could not be cloned/.test(error.message),
     );
     assert.deepEqual(driver.results, [1, 2]);
-    assert.ok(driver.runtime.logger.has("A task failed in a worker at orders:0 offset 2"));
+    assert.ok(driver.runtime.logger.has("A task failed in a worker at orders[0] offset 2"));
   });
 
   it("says which message has a payload that cannot be cloned", async () => {
@@ -536,7 +536,8 @@ describe("RunTaskInWorkers and errors of the task", () => {
     const driver = new Driver<unknown, unknown>(pool, { task: same() });
     await assert.rejects(
       driver.submit("a", { callback() {} }),
-      (error) => WorkerError.is(error) && /orders:0 offset 1 cannot be sent to a worker/.test(error.message),
+      (error) =>
+        WorkerError.is(error) && /orders\[0\] offset 1 cannot be sent to a worker/.test(error.message),
     );
   });
 

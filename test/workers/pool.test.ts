@@ -45,7 +45,7 @@ describe("WorkerPool, when a worker dies", () => {
       const path = marker();
       assert.deepEqual(await driver.run("a", path, "b", "c", "d"), ["a", path, "b", "c", "d"]);
       assert.equal(driver.runtime.metrics.count(MetricName.WORKER_DIED), 1);
-      assert.ok(driver.runtime.logger.has("A worker died at orders:0 offset 1; its batch is done again."));
+      assert.ok(driver.runtime.logger.has("A worker died at orders[0] offset 1; its batch is done again."));
     });
   }
 
@@ -57,7 +57,7 @@ describe("WorkerPool, when a worker dies", () => {
     assert.ok(WorkerError.is(error));
     assert.match(
       error.message,
-      /A worker died at orders:0 offset 4, and so did 3 others.*exited with code 9/,
+      /A worker died at orders\[0\] offset 4, and so did 3 others.*exited with code 9/,
     );
     assert.deepEqual(driver.results, [1, 2, 3]);
     assert.equal(driver.runtime.metrics.count(MetricName.WORKER_DIED), 4);
@@ -115,7 +115,7 @@ describe("WorkerPool, when a worker stalls", () => {
       clock.advance(15_000);
       const error = await failure(driver);
       assert.ok(WorkerError.is(error));
-      assert.match(error.message, /did not go on for 60000 ms \(stallTimeoutMs\) at orders:0 offset 3/);
+      assert.match(error.message, /did not go on for 60000 ms \(stallTimeoutMs\) at orders\[0\] offset 3/);
       assert.equal(driver.runtime.metrics.count(MetricName.WORKER_STALLED), 1);
       driver.step.terminate();
       const fresh = new Driver<number, number>(pool, { task: task(TASKS, name) });
