@@ -89,6 +89,8 @@ export class WorkerThread {
 
   /** Ends it, whatever it does, and resolves when it has ended. */
   async terminate(): Promise<void> {
+    // Somebody waits for it, perhaps with nothing else to keep the process alive.
+    this.#worker.ref();
     void this.#worker.terminate();
     await this.#exited;
   }

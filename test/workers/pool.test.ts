@@ -257,21 +257,27 @@ describe("WorkerPool, how it is made and ended", () => {
     assert.throws(() => late.step.submit(at(3, 2)), /WorkerPool is closed/);
   });
 
-  it("keeps the process alive while there is work, and not for a moment longer", () => {
-    const driver = JSON.stringify(new URL("./driver.ts", import.meta.url).href);
-    const program = join(folder, "program.mjs");
-    writeFileSync(
-      program,
-      `const { Driver, makePool, task, TASKS } = await import(${driver});
-      const driver = new Driver(makePool({ workers: 2 }), { task: task(TASKS, "sleep") });
-      console.log(JSON.stringify(await driver.run(30, 0, 1, 2)));`,
-    );
-    const { stdout, status, stderr } = spawnSync(process.execPath, [program], {
-      encoding: "utf8",
-      timeout: 20_000,
+  const ends = { "without closing it": "", "closing it": "await pool.close(); console.log(pool.closed);" };
+  for (const [how, end] of Object.entries(ends)) {
+    it(`keeps the process alive while there is work, and not for a moment longer: ${how}`, () => {
+      const driver = JSON.stringify(new URL("./driver.ts", import.meta.url).href);
+      const program = join(folder, "program.mjs");
+      writeFileSync(
+        program,
+        `const { Driver, makePool, task, TASKS } = await import(${driver});
+        const pool = makePool({ workers: 2 });
+        const driver = new Driver(pool, { task: task(TASKS, "sleep") });
+        console.log(JSON.stringify(await driver.run(30, 0, 1, 2)));
+        ${end}`,
+      );
+      const { stdout, status, stderr } = spawnSync(process.execPath, [program], {
+        encoding: "utf8",
+        timeout: 20_000,
+      });
+      const expected = `[30,0,1,2]\n${end === "" ? "" : "true\n"}`;
+      assert.deepEqual({ stdout, status }, { stdout: expected, status: 0 }, stderr);
     });
-    assert.deepEqual({ stdout, status }, { stdout: "[30,0,1,2]\n", status: 0 }, stderr);
-  });
+  }
 });
 
 describe("workerTask", () => {
