@@ -64,6 +64,7 @@ class Plain implements ProcessingStrategy<number> {
   readonly name = "Plain";
   readonly next: ProcessingStrategy<number>;
   readonly #work: Subject["work"];
+  #worked: Submitted<number> | undefined;
 
   constructor(work: Subject["work"], next: ProcessingStrategy<number>) {
     this.next = next;
@@ -71,7 +72,9 @@ class Plain implements ProcessingStrategy<number> {
   }
 
   submit(message: Submitted<number>): void {
-    this.#work(message.payload as number);
+    // It may come again, when the next step did not take it.
+    if (message !== this.#worked) this.#work(message.payload as number);
+    this.#worked = message;
     this.next.submit(message);
   }
 
