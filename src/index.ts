@@ -36,13 +36,22 @@ export { KafkaPayload, type KafkaHeader, type KafkaHeadersInput } from "./messag
 export { Topic } from "./message/topic.ts";
 export { noopMetrics, type Metrics, type MetricTags } from "./metrics/metrics.ts";
 export { METRICS, MetricName, type MetricDefinition } from "./metrics/names.ts";
+export { pipeline, type MapConcurrentlyOptions, type Pipeline } from "./pipeline/pipeline.ts";
 export { StreamProcessor, type StreamProcessorOptions } from "./processing/processor.ts";
+export { BatchStep, type BatchOptions } from "./strategies/batch.ts";
+export { BufferStep, type MessageBuffer } from "./strategies/buffer.ts";
 export { CommitOffsets } from "./strategies/commit-offsets.ts";
+export { decodeJson, type StandardSchema } from "./strategies/decode-json.ts";
 export { FilterStep, type FilterStepOptions } from "./strategies/filter-step.ts";
 export { StrategyGuard } from "./strategies/guard.ts";
 export { Healthcheck } from "./strategies/healthcheck.ts";
+export type { MessageKey } from "./strategies/keyed.ts";
 export { Noop } from "./strategies/noop.ts";
-export { Produce, type ProduceOptions } from "./strategies/produce.ts";
+export { Produce, type ProduceOptions, type ProducesMessages } from "./strategies/produce.ts";
+export { Reduce, type ReduceOptions } from "./strategies/reduce.ts";
+export type { RetryOptions } from "./strategies/retry.ts";
+export { RunTaskConcurrently, type RunTaskConcurrentlyOptions } from "./strategies/run-task-concurrently.ts";
+export { RunTaskInWorkers, type RunTaskInWorkersOptions } from "./strategies/run-task-in-workers.ts";
 export { RunTask } from "./strategies/run-task.ts";
 export type {
   ProcessingStrategy,
@@ -50,3 +59,7 @@ export type {
   StrategyRuntime,
 } from "./strategies/strategy.ts";
 export type { Sync } from "./strategies/sync.ts";
+export { UnbatchStep } from "./strategies/unbatch.ts";
+export { Unfold, part } from "./strategies/unfold.ts";
+export { WorkerPool, type WorkerPoolOptions } from "./workers/pool.ts";
+export { workerTask, type WorkerTask, type WorkerTaskName, type WorkerTaskOf } from "./workers/task.ts";

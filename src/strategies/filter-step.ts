@@ -28,7 +28,8 @@ export interface FilterStepOptions {
  */
 export class FilterStep<T> implements ProcessingStrategy<T> {
   readonly name = "FilterStep";
-  readonly next: ProcessingStrategy<T>;
+  readonly next: ProcessingStrategy<never>;
+  readonly #next: ProcessingStrategy<T>;
   readonly #predicate: (message: Message<T>) => boolean;
   readonly #lifecycle: Lifecycle = new Lifecycle("FilterStep");
   readonly #outlet: Outlet<T>;
@@ -50,6 +51,7 @@ export class FilterStep<T> implements ProcessingStrategy<T> {
     options: FilterStepOptions = {},
   ) {
     this.next = next;
+    this.#next = next;
     this.#predicate = predicate;
     this.#outlet = new Outlet(next);
     this.#givenPolicy = options.commitPolicy;
@@ -75,7 +77,7 @@ export class FilterStep<T> implements ProcessingStrategy<T> {
         return;
       }
       this.#passed = isFiltered(message) ? undefined : message;
-      this.next.submit(message);
+      this.#next.submit(message);
       this.#passed = undefined;
     } catch (error) {
       if (InvalidMessage.is(error) && isAbout(error, message) && takeOverCommit(error)) this.#hold(message);

@@ -21,7 +21,8 @@ import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
  */
 export class StrategyGuard<T, U> implements ProcessingStrategy<T> {
   readonly name: string;
-  readonly next: ProcessingStrategy<U>;
+  readonly next: ProcessingStrategy<never>;
+  readonly #next: ProcessingStrategy<U>;
   readonly #inner: ProcessingStrategy<T>;
   readonly #lifecycle: Lifecycle;
   readonly #outlet: Outlet<U>;
@@ -30,6 +31,7 @@ export class StrategyGuard<T, U> implements ProcessingStrategy<T> {
 
   constructor(build: (next: ProcessingStrategy<U>) => ProcessingStrategy<T>, next: ProcessingStrategy<U>) {
     this.next = next;
+    this.#next = next;
     this.#outlet = new Outlet(next);
     this.#inner = build(
       new AfterGuarded(next, {
@@ -55,7 +57,7 @@ export class StrategyGuard<T, U> implements ProcessingStrategy<T> {
   submit(message: Submitted<T>): void {
     if (!this.#lifecycle.open) this.#lifecycle.refuse("submit");
     if (!this.#forwardInvalid()) throw MESSAGE_REJECTED;
-    if (isFiltered(message)) this.next.submit(message);
+    if (isFiltered(message)) this.#next.submit(message);
     else this.#guarded(() => this.#inner.submit(message), message);
   }
 

@@ -15,7 +15,8 @@ const TOUCH_EVERY_MS = 1_000;
  */
 export class Healthcheck<T> implements ProcessingStrategy<T> {
   readonly name = "Healthcheck";
-  readonly next: ProcessingStrategy<T>;
+  readonly next: ProcessingStrategy<never>;
+  readonly #next: ProcessingStrategy<T>;
   readonly #path: string;
   readonly #lifecycle: Lifecycle = new Lifecycle("Healthcheck");
   readonly #outlet: Outlet<T>;
@@ -24,6 +25,7 @@ export class Healthcheck<T> implements ProcessingStrategy<T> {
 
   constructor(path: string, next: ProcessingStrategy<T>) {
     this.next = next;
+    this.#next = next;
     this.#path = path;
     this.#outlet = new Outlet(next);
   }
@@ -34,12 +36,12 @@ export class Healthcheck<T> implements ProcessingStrategy<T> {
 
   submit(message: Submitted<T>): void {
     if (!this.#lifecycle.open) this.#lifecycle.refuse("submit");
-    this.next.submit(message);
+    this.#next.submit(message);
   }
 
   poll(): void {
     this.#lifecycle.assertPollable();
-    this.next.poll();
+    this.#next.poll();
     const nowMs = this.#runtime.clock.monotonicMs();
     if (nowMs < this.#touchAtMs) return;
     touchHealthFile(this.#path);

@@ -1,4 +1,3 @@
-import type { Producer } from "../backend/producer.ts";
 import { ConfigurationError, MESSAGE_REJECTED, ProducerError } from "../errors.ts";
 import { isFiltered, type Message, type Submitted } from "../message/message.ts";
 import { Topic } from "../message/topic.ts";
@@ -9,8 +8,13 @@ import { Outlet } from "./outlet.ts";
 import { detachedRuntime } from "./runtime.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 
-export interface ProduceOptions<T> {
-  readonly producer: Pick<Producer<T>, "produce">;
+/** The part of a `Producer` that {@link Produce} needs. */
+export interface ProducesMessages<in T> {
+  readonly produce: (destination: Topic, payload: T) => Promise<unknown>;
+}
+
+export interface ProduceOptions<in T> {
+  readonly producer: ProducesMessages<T>;
   /** Where the messages go, whatever topic they came from. */
   readonly topic: Topic | string;
   /** How many messages may be in flight before new ones are rejected. Default 10,000. */
@@ -41,8 +45,8 @@ interface InFlight<T> {
  */
 export class Produce<T> implements ProcessingStrategy<T> {
   readonly name = "Produce";
-  readonly next: ProcessingStrategy<T>;
-  readonly #producer: Pick<Producer<T>, "produce">;
+  readonly next: ProcessingStrategy<never>;
+  readonly #producer: ProducesMessages<T>;
   readonly #topic: Topic;
   readonly #maxBufferSize: number;
   readonly #lifecycle: Lifecycle = new Lifecycle("Produce");

@@ -18,7 +18,8 @@ import { assertSync, type Sync } from "./sync.ts";
  */
 export class RunTask<T, U> implements ProcessingStrategy<T> {
   readonly name = "RunTask";
-  readonly next: ProcessingStrategy<U>;
+  readonly next: ProcessingStrategy<never>;
+  readonly #next: ProcessingStrategy<U>;
   readonly #function: (message: Message<T>) => Sync<U>;
   readonly #lifecycle: Lifecycle = new Lifecycle("RunTask");
   readonly #outlet: Outlet<U>;
@@ -27,6 +28,7 @@ export class RunTask<T, U> implements ProcessingStrategy<T> {
 
   constructor(fn: (message: Message<T>) => Sync<U>, next: ProcessingStrategy<NoInfer<U>>) {
     this.next = next;
+    this.#next = next;
     this.#function = fn;
     this.#outlet = new Outlet(next);
   }
@@ -39,7 +41,7 @@ export class RunTask<T, U> implements ProcessingStrategy<T> {
     if (!this.#lifecycle.open) this.#lifecycle.refuse("submit");
     if (this.#outlet.waiting && !this.#outlet.retry()) throw MESSAGE_REJECTED;
     if (isFiltered(message)) {
-      this.next.submit(message);
+      this.#next.submit(message);
     } else if (message.partition === undefined) {
       this.#submitDerived(message);
     } else {
@@ -88,7 +90,7 @@ export class RunTask<T, U> implements ProcessingStrategy<T> {
         ? untaken.result
         : message.replace(this.#run(message));
     try {
-      this.next.submit(result);
+      this.#next.submit(result);
     } catch (error) {
       if (!(InvalidMessage.is(error) && error.needsCommit)) this.#untaken = { message, result };
       throw error;

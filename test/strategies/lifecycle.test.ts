@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { InvalidStateError } from "../../src/errors.ts";
+import type { Message } from "../../src/message/message.ts";
 import { CommitOffsets } from "../../src/strategies/commit-offsets.ts";
 import { FilterStep } from "../../src/strategies/filter-step.ts";
 import { StrategyGuard } from "../../src/strategies/guard.ts";
@@ -24,7 +25,7 @@ const strategies: readonly [
   make: (next: Sink<string>) => ProcessingStrategy<string>,
   last?: true,
 ][] = [
-  ["RunTask", (next) => new RunTask((message) => message.payload, next)],
+  ["RunTask", (next) => new RunTask((message: Message<string>) => message.payload, next)],
   ["FilterStep", (next) => new FilterStep<string>(() => true, next)],
   ["Produce", (next) => new Produce<string>({ producer, topic: "out" }, next)],
   ["Healthcheck", (next) => new Healthcheck(join(folder, "health.txt"), next)],

@@ -1,0 +1,5 @@
+import type { Message } from "../../src/index.ts";
+
+export function identity(message: Message<string>): string {
+  return message.payload;
+}
