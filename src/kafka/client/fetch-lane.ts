@@ -17,6 +17,8 @@ const Fetch = fetchApi<ByteSource>((reader) => reader.buffer.subarray(reader.pos
 
 /** How long checking and decompressing may hold up what else this thread does, heartbeats above all. */
 const SLICE_MS = 8;
+/** An answer with less is handed over sooner than the next request is written (0.1 to 0.2 ms), so that comes after it. */
+const SMALL_BYTES = 32_768;
 /** How often a broker may refuse the credentials before its partitions fail. */
 const MAX_REFUSALS = 3;
 /** How many requests in a row may remain without an answer before somebody should know. */
@@ -27,9 +29,8 @@ function codeOf(error: unknown): ErrorCode | undefined {
 }
 
 /**
- * One connection to one broker, and the Fetch that is under way on it. When an answer has come, the next request goes out
- * before the records of the answer are checked, decompressed and handed over, so the broker and the network are busy
- * meanwhile.
+ * One connection to one broker, and the Fetch that is under way on it. When an answer of some size has come, the next request
+ * goes out before its records are checked, decompressed and handed over, so the broker and the network are busy meanwhile.
  */
 export class FetchLane {
   readonly #broker: FetchBroker;
@@ -95,8 +96,10 @@ export class FetchLane {
       flight ??= await this.#nextFlight();
       if (flight === undefined) return;
       const handOvers = this.#land(flight, await flight.outcome);
+      const isSmall = handOvers.reduce((sum, { answer }) => sum + answer.records.length, 0) < SMALL_BYTES;
+      if (isSmall) await this.#handOver(handOvers);
       flight = this.#depart();
-      await this.#handOver(handOvers);
+      if (!isSmall) await this.#handOver(handOvers);
     }
   }
 

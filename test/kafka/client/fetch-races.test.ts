@@ -317,10 +317,10 @@ test("credit for what was handed over before a seek or a stop counts once, then 
 
 test("seeks while records wait to be handed over do not use up the budget", async () => {
   using t = new FetchHarness([LEADER, LEADER], {
-    "queued.max.messages.kbytes": 40,
-    "max.partition.fetch.bytes": 8_192,
+    "queued.max.messages.kbytes": 400,
+    "max.partition.fetch.bytes": 81_920,
   });
-  const value = "x".repeat(4_000);
+  const value = "x".repeat(20_000);
   t.start({ 0: 0, 1: 0 });
   for (let epoch = 2; epoch < 20; epoch += 1) {
     const call = await t.next();
@@ -338,7 +338,7 @@ test("seeks while records wait to be handed over do not use up the budget", asyn
     (await t.next()).answer([{ index: 0, highWatermark: 99 }]);
   }
   const call = await t.next();
-  assert.equal(call.asks.get(1)?.partitionMaxBytes, 8_192);
+  assert.equal(call.asks.get(1)?.partitionMaxBytes, 81_920);
 });
 
 test("closing is heeded at every point at which something is waited for", async (t) => {

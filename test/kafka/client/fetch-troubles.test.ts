@@ -9,6 +9,9 @@ import { FetchHarness, settle } from "./fetch-harness.ts";
 const LEADER = { nodeId: 1, leaderEpoch: 5 };
 const OTHER_TOPIC_ID = "11111111-2222-4333-8444-555555555555";
 
+/** A value that makes an answer large enough for the next request to be sent before it is checked. */
+const LARGE = "x".repeat(50_000);
+
 const records = (baseOffset: number, ...values: string[]): Buffer => recordBatch({ baseOffset, values });
 
 /** The batch with one bit of its last record flipped. */
@@ -23,7 +26,7 @@ test("damaged records are fetched again over a new connection, and nobody notice
   t.start({ 0: 5, 1: 5 });
   const call = await t.next();
   call.answer([
-    { index: 0, highWatermark: 6, records: damaged(records(5, "a")) },
+    { index: 0, highWatermark: 6, records: damaged(records(5, LARGE)) },
     { index: 1, highWatermark: 6, records: records(5, "b") },
   ]);
   // It was sent before the records were checked; the connection is gone with it.
@@ -39,9 +42,9 @@ test("damaged records are fetched again over a new connection, and nobody notice
   if (again.offsets[0] === undefined) again = await t.next();
   assert.equal(again.offsets[0], 5);
   assert.notEqual(again.connection, call.connection);
-  again.answer([{ index: 0, highWatermark: 6, records: records(5, "a") }]);
+  again.answer([{ index: 0, highWatermark: 6, records: records(5, LARGE) }]);
   await settle();
-  assert.deepEqual(t.messages(0), ["5:a"]);
+  assert.deepEqual(t.messages(0), [`5:${LARGE}`]);
   assert.deepEqual(t.messages(1), ["5:b", "6:c"]);
   assert.deepEqual(t.failed, []);
   assert.equal(t.warnings.length, 1);
@@ -77,14 +80,14 @@ test("records that are damaged three times in a row fail the partition, with its
 test("what comes before damaged records is handed over, and the failure names the first that cannot be read", async () => {
   using t = new FetchHarness();
   t.start({ 0: 5 });
-  const good = records(5, "a", "b");
+  const good = records(5, "a", LARGE);
   const bad = damaged(records(7, "c"));
   (await t.next()).answer([{ index: 0, highWatermark: 8, records: Buffer.concat([good, bad]) }]);
   // It asked for offset 8, on the word of a header that turned out wrong.
   const wrong = await t.next();
   assert.deepEqual(wrong.offsets, { 0: 8 });
   await settle();
-  assert.deepEqual(t.messages(), ["5:a", "6:b"]);
+  assert.deepEqual(t.messages(), ["5:a", `6:${LARGE}`]);
   wrong.answer([{ index: 0, errorCode: ErrorCodes.OFFSET_OUT_OF_RANGE }]);
   for (let round = 0; round < 3; round += 1) {
     await t.advance(500);
@@ -95,7 +98,7 @@ test("what comes before damaged records is handed over, and the failure names th
     await settle();
   }
   assert.equal(t.failed[0]?.offset, 7);
-  assert.deepEqual(t.messages(), ["5:a", "6:b"]);
+  assert.deepEqual(t.messages(), ["5:a", `6:${LARGE}`]);
 });
 
 test("damage in between that goes away starts the count anew", async () => {

@@ -65,15 +65,19 @@ test("records are handed over once, and the next request goes on behind them", a
   assert.equal(fetched.bytes, fetched.buffer.byteLength);
 });
 
-test("the next request is on its way before the records are checked and handed over", async () => {
+test("the next request is on its way before many records are checked, and a few are handed over before it", async () => {
   using t = new FetchHarness();
   t.start({ 0: 0 });
-  const call = await t.next();
   let askedBefore: number | undefined;
   t.onEvent = () => (askedBefore = t.cluster.unseen);
-  call.answer([{ index: 0, highWatermark: 1, records: recordBatch({ baseOffset: 0, values: ["a"] }) }]);
+  const many = recordBatch({ baseOffset: 0, values: ["x".repeat(50_000)] });
+  (await t.next()).answer([{ index: 0, highWatermark: 1, records: many }]);
   await settle();
   assert.equal(askedBefore, 1);
+  const few = recordBatch({ baseOffset: 1, values: ["a"] });
+  (await t.next()).answer([{ index: 0, highWatermark: 2, records: few }]);
+  await settle();
+  assert.equal(askedBefore, 0);
 });
 
 test("records before the offset are in the buffer but not among the messages", async () => {
