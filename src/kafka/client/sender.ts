@@ -4,6 +4,7 @@ import type { Logger } from "../../logger.ts";
 import type { ResolvedProducerConfig } from "../config.ts";
 import { Backoff } from "./backoff.ts";
 import type { Cluster } from "./cluster.ts";
+import type { BrokerConnection } from "./connection.ts";
 import { Deadlines } from "./deadlines.ts";
 import { ErrorCodes, errorName, isRetriable, needsMetadataRefresh } from "./error-codes.ts";
 import { PartitionQueue, QueuedBatch } from "./partition-queue.ts";
@@ -15,7 +16,9 @@ import { partitionKey } from "./protocol.ts";
 import { ClosedError } from "./transport-error.ts";
 
 /** What the sender needs of a cluster. */
-export type SenderCluster = Pick<Cluster, "connection" | "leader" | "updateLeader" | "refresh" | "onChange">;
+export type SenderCluster = Pick<Cluster, "leader" | "updateLeader" | "refresh" | "onChange"> & {
+  connection(nodeId: number, purpose: "produce"): Promise<Pick<BrokerConnection, "request">>;
+};
 
 export interface SenderEvents {
   delivered(batches: readonly DeliveredBatch[]): void;
