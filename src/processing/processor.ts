@@ -179,12 +179,13 @@ export class StreamProcessor<T> implements AsyncDisposable {
 
   async #drain(): Promise<void> {
     const { clock, joinTimeoutMs } = this.#context;
-    const leftMs = Math.max(0, this.#stoppedAtMs! + joinTimeoutMs - clock.monotonicMs());
-    using deadline = deadlineAfter(clock, leftMs);
+    const joinLeftMs = this.#stoppedAtMs! + joinTimeoutMs - clock.monotonicMs();
+    using deadline = deadlineAfter(clock, joinLeftMs);
     let over = false;
     const drained = this.#assignments.drain(deadline, COMMIT_TIMEOUT_MS).finally(() => (over = true));
     void this.#loop.keepPolling(() => over);
-    if (await within(drained, leftMs + COMMIT_TIMEOUT_MS + GRACE_MS, clock)) return;
+    // A revocation that is under way may have used up some of the time.
+    if (await within(drained, joinLeftMs + COMMIT_TIMEOUT_MS + GRACE_MS, clock)) return;
     over = true;
     drained.catch(() => {});
     throw new DeadlineError("The consumer did not let go of its partitions within the time for a shutdown.");
@@ -192,11 +193,12 @@ export class StreamProcessor<T> implements AsyncDisposable {
 
   /** After an error: nothing goes on, but what is done is committed. */
   async #abandon(): Promise<void> {
-    const { logger } = this.#context;
+    const { logger, clock, joinTimeoutMs } = this.#context;
     logger.error({ error: this.#failure!.error }, "The processor stops because of an error.");
     this.#end();
+    const leftMs = this.#stoppedAtMs! + joinTimeoutMs + COMMIT_TIMEOUT_MS - clock.monotonicMs();
     try {
-      await this.#assignments.terminate(COMMIT_TIMEOUT_MS);
+      await this.#assignments.terminate(Math.max(0, Math.min(leftMs, COMMIT_TIMEOUT_MS)));
     } catch (error) {
       logger.error({ error }, "The last commit failed: what it covers will be handled again.");
     }

@@ -67,7 +67,7 @@ export class Factory implements ProcessingStrategyFactory<string> {
     return this.chains.at(-1)!;
   }
 
-  shutdown(): void {
+  shutdown(): void | Promise<void> {
     this.shutdowns++;
   }
 }
