@@ -30,6 +30,7 @@ export class WorkerThread {
   readonly #shared: Int32Array;
   readonly #exited: Promise<void>;
   #ready = false;
+  #ending = false;
   #error: Error | undefined;
 
   constructor(options: {
@@ -79,7 +80,8 @@ export class WorkerThread {
 
   /** Nobody waits for it now. */
   rest(): void {
-    this.#worker.unref();
+    // While it is being ended somebody waits for that, perhaps with nothing else to keep the process alive.
+    if (!this.#ending) this.#worker.unref();
   }
 
   /** Has it stop after the message that it is at; what it did goes for nothing. */
@@ -89,8 +91,7 @@ export class WorkerThread {
 
   /** Ends it, whatever it does, and resolves when it has ended. */
   async terminate(): Promise<void> {
-    // Somebody waits for it, perhaps with nothing else to keep the process alive.
-    this.#worker.ref();
+    this.#ending = true;
     void this.#worker.terminate();
     await this.#exited;
   }

@@ -257,7 +257,17 @@ describe("WorkerPool, how it is made and ended", () => {
     assert.throws(() => late.step.submit(at(3, 2)), /WorkerPool is closed/);
   });
 
-  const ends = { "without closing it": "", "closing it": "await pool.close(); console.log(pool.closed);" };
+  const closing = "await pool.close(); console.log(pool.closed);";
+  const ends = {
+    "without closing it": "",
+    "closing it": closing,
+    // Their results are on the way, and have not been heard of, when the workers are ended.
+    "closing it with results on the way": `const late = new Driver(pool, { task: task(TASKS, "spin"), maxBatchSize: 1 });
+      await late.submit(1, 1);
+      for (const until = performance.now() + 300; performance.now() < until;);
+      late.step.terminate();
+      ${closing}`,
+  };
   for (const [how, end] of Object.entries(ends)) {
     it(`keeps the process alive while there is work, and not for a moment longer: ${how}`, () => {
       const driver = JSON.stringify(new URL("./driver.ts", import.meta.url).href);
