@@ -56,6 +56,8 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
   #timestampMs: number | undefined;
   #openedAtMs = 0;
   #lastAtMs = 0;
+  /** The poll that was asked for. */
+  #wakeAtMs = -Infinity;
   /** What was flushed but not taken by the next step yet. */
   #outgoing: Submitted<U> | undefined;
   /** About something in `#outgoing`; came when the message that is submitted was taken already. */
@@ -155,8 +157,8 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
     }
     const { maxTimeMs, maxIdleTimeMs } = this.#buffer;
     if (this.#committable.size === 0) {
-      this.#openedAtMs = this.#lastAtMs = this.#runtime.clock.monotonicMs();
-      this.#wakeWhenDue(this.#openedAtMs + Math.min(maxTimeMs ?? Infinity, maxIdleTimeMs ?? Infinity));
+      const nowMs = (this.#openedAtMs = this.#lastAtMs = this.#runtime.clock.monotonicMs());
+      this.#wakeWhenDue(nowMs + Math.min(maxTimeMs ?? Infinity, maxIdleTimeMs ?? Infinity), nowMs);
     } else if (maxIdleTimeMs !== undefined) {
       this.#lastAtMs = this.#runtime.clock.monotonicMs();
     }
@@ -183,13 +185,17 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
       this.#openedAtMs + (maxTimeMs ?? Infinity),
       this.#lastAtMs + (maxIdleTimeMs ?? Infinity),
     );
-    if (this.#runtime.clock.monotonicMs() >= dueAtMs) return true;
-    this.#wakeWhenDue(dueAtMs);
+    const nowMs = this.#runtime.clock.monotonicMs();
+    if (nowMs >= dueAtMs) return true;
+    this.#wakeWhenDue(dueAtMs, nowMs);
     return false;
   }
 
-  #wakeWhenDue(dueAtMs: number): void {
-    if (dueAtMs !== Infinity) this.#runtime.wakeAt(dueAtMs);
+  /** One poll that was asked for is enough: it asks for the next. */
+  #wakeWhenDue(dueAtMs: number, nowMs: number): void {
+    if (dueAtMs === Infinity || (this.#wakeAtMs > nowMs && this.#wakeAtMs <= dueAtMs)) return;
+    this.#wakeAtMs = dueAtMs;
+    this.#runtime.wakeAt(dueAtMs);
   }
 
   /** Moves what is in the buffer to `#outgoing`, which must be free. */

@@ -1,7 +1,7 @@
 import { InvalidMessage, MessageRejected } from "../errors.ts";
 import { silentLogger, type Logger } from "../logger.ts";
 import { ONCE_PER_SECOND, type CommitPolicy } from "../commit/policy.ts";
-import type { Submitted } from "../message/message.ts";
+import { BrokerMessage, type Submitted } from "../message/message.ts";
 import { FILTERED_PAYLOAD } from "../message/filtered.ts";
 import { isAbout } from "../strategies/invalid.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "../strategies/strategy.ts";
@@ -39,6 +39,7 @@ export class StrategyDriver<T> implements StrategyRuntime {
   onReported: ((error: InvalidMessage) => void) | undefined;
   readonly #head: ProcessingStrategy<T>;
   readonly #pollsOften: boolean;
+  readonly #inbox: Submitted<T>[] = [];
   #woken = false;
   #wakeAtMs = Infinity;
   /** Terminated or joined: not to be called any more. */
@@ -64,13 +65,9 @@ export class StrategyDriver<T> implements StrategyRuntime {
   /** Submits messages in order, each until it is taken or found invalid. */
   async submit(messages: Iterable<Submitted<T>>): Promise<void> {
     for (const message of messages) {
+      this.#inbox.push(message);
       this.#pollIfAsked();
-      let left = this.#submitOnce(message);
-      for (let tries = 0; left !== undefined; tries++) {
-        if (tries === MAX_TRIES) throw new Error("is stuck: it rejects a message for ever");
-        await this.#getOn();
-        left = this.#submitOnce(left);
-      }
+      await this.#emptyInbox();
     }
   }
 
@@ -100,6 +97,7 @@ export class StrategyDriver<T> implements StrategyRuntime {
    * come to its end by itself.
    */
   async finish(afterMs?: number): Promise<void> {
+    await this.#emptyInbox();
     this.#head.close();
     const deadline = new AbortController();
     if (afterMs === 0) deadline.abort();
@@ -160,18 +158,26 @@ export class StrategyDriver<T> implements StrategyRuntime {
     if (this.#pollsOften || this.#woken || this.#wakeAtMs <= this.clock.monotonicMs()) this.poll();
   }
 
-  /** Returns what is to be submitted again. */
-  #submitOnce(message: Submitted<T>): Submitted<T> | undefined {
+  async #emptyInbox(): Promise<void> {
+    for (let tries = 0; this.#inbox.length > 0; tries++) {
+      if (tries === MAX_TRIES) throw new Error("is stuck: it rejects a message for ever");
+      if (!this.#submitFirst()) await this.#getOn();
+    }
+  }
+
+  /** Returns whether that brought anything on. */
+  #submitFirst(): boolean {
+    const first = this.#inbox[0]!;
     try {
-      this.#head.submit(message);
-      return undefined;
+      this.#head.submit(first);
+      this.#inbox.shift();
+      return true;
     } catch (error) {
-      if (MessageRejected.is(error)) return message;
+      if (MessageRejected.is(error)) return false;
       if (!InvalidMessage.is(error)) this.#fail(error);
+      if (isAbout(error, first)) this.#inbox.shift();
       this.#report(error);
-      if (!isAbout(error, message)) return message;
-      // Nobody has seen to its commit: a filtered message in its place does.
-      return error.needsCommit ? message.replace(FILTERED_PAYLOAD) : undefined;
+      return false;
     }
   }
 
@@ -187,6 +193,10 @@ export class StrategyDriver<T> implements StrategyRuntime {
   #report(error: InvalidMessage): void {
     this.reported.push(error);
     this.onReported?.(error);
+    if (!error.needsCommit) return;
+    // Nobody in the chain sees to its commit: a filtered message in its place does.
+    const { partition, offset } = error;
+    this.#inbox.unshift(new BrokerMessage(FILTERED_PAYLOAD, partition, offset));
   }
 
   #fail(error: unknown): never {

@@ -87,16 +87,19 @@ describe("BatchStep", () => {
     assert.deepEqual(batches(sink), ["ab -> 0:2"]);
   });
 
-  it("asks for the time of the open batch again at each poll: another one may have been earlier", () => {
-    const { runtime, step } = setUp({ maxBatchSize: 1.5 });
-    step.submit(at("a", 0));
-    step.submit(at("b", 1));
-    runtime.clock.advance(400);
-    step.submit(at("c", 2));
-    runtime.wakesAt.length = 0;
-    runtime.clock.advance(600);
+  it("asks for one poll at a time, however many batches come and go, and that one asks for the next", () => {
+    const { sink, runtime, step } = setUp({ maxBatchSize: 2 });
+    for (let i = 0; i < 5; i++) {
+      step.submit(at("a", i));
+      runtime.clock.advance(100);
+    }
+    assert.deepEqual(runtime.wakesAt, [1_000]);
+    runtime.clock.advance(500);
     step.poll();
-    assert.deepEqual(runtime.wakesAt, [1_400]);
+    assert.deepEqual(runtime.wakesAt, [1_000, 1_400]);
+    runtime.clock.advance(400);
+    step.poll();
+    assert.deepEqual(batches(sink), ["aa -> 0:2", "aa -> 0:4", "a -> 0:5"]);
   });
 
   it("hands a batch on when no message has come for a while", () => {
