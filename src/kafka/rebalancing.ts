@@ -169,8 +169,8 @@ export class Rebalancing {
       await this.callbacks.onAssign?.(offsets);
     } finally {
       this.#assigning = new Set();
+      this.fetch([...offsets.keys()]);
     }
-    this.fetch([...offsets.keys()]);
   }
 
   async #runRevoke(event: Revoke, atMs: number): Promise<void> {

@@ -1,0 +1,65 @@
+import type { Consumer } from "../../src/backend/consumer.ts";
+import type { Producer } from "../../src/backend/producer.ts";
+import { KafkaConsumer, KafkaProducer, type KafkaPayload } from "../../src/kafka/index.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { Topic } from "../../src/message/topic.ts";
+import { backendContract, type Backend, type BackendSettings } from "../contracts/backend.ts";
+import { kafkaTest, type KafkaTest } from "./kafka-test.ts";
+
+/** Kafka as the suite sees it that every backend is held against. */
+class KafkaBackend implements Backend {
+  readonly incremental = false;
+  readonly #kafka: KafkaTest;
+  readonly #clients: AsyncDisposable[] = [];
+
+  constructor(kafka: KafkaTest) {
+    this.#kafka = kafka;
+  }
+
+  async createTopic(partitions: number): Promise<Topic> {
+    return new Topic(await this.#kafka.createTopic({ partitions }));
+  }
+
+  newGroup(): string {
+    return this.#kafka.name("group");
+  }
+
+  consumer(group: string, settings: BackendSettings = {}): Consumer<KafkaPayload> {
+    const consumer = new KafkaConsumer(
+      {
+        "bootstrap.servers": this.#kafka.bootstrapServers,
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "heartbeat.interval.ms": 200,
+        ...settings,
+      },
+      { logger: silentLogger },
+    );
+    this.#clients.push(consumer);
+    return consumer;
+  }
+
+  producer(): Producer<KafkaPayload> {
+    const producer = new KafkaProducer(
+      { "bootstrap.servers": this.#kafka.bootstrapServers },
+      { logger: silentLogger },
+    );
+    this.#clients.push(producer);
+    return producer;
+  }
+
+  committed(group: string, topic: Topic): Promise<ReadonlyMap<number, number>> {
+    return this.#kafka.committedOffsets(group, topic.name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
+  }
+}
+
+for (const { name, run } of backendContract()) {
+  kafkaTest(`Kafka: ${name}`, async (kafka) => {
+    await using backend = new KafkaBackend(kafka);
+    await run(backend);
+  });
+}
