@@ -149,15 +149,24 @@ export class RealFetch implements AsyncDisposable {
   }
 }
 
-/** Makes a topic, and waits until it is known with all of its partitions: the producer would take fewer for granted. */
+/**
+ * Makes a topic, and waits until each of its partitions has a leader that serves it. The producer takes the partitions
+ * that it sees for all, and sends a request again as a whole, so that what it writes to a new topic may be there twice.
+ */
 export async function readyTopic(
   kafka: KafkaTest,
   options: NonNullable<Parameters<KafkaTest["createTopic"]>[0]> = {},
 ): Promise<string> {
+  const { partitions = 1 } = options;
   const name = await kafka.createTopic(options);
   for (;;) {
-    const metadata = await kafka.admin.metadata({ topics: [name], forceUpdate: true }).catch(() => undefined);
-    if (metadata?.topics.get(name)?.partitionsCount === (options.partitions ?? 1)) return name;
+    try {
+      const metadata = await kafka.admin.metadata({ topics: [name], forceUpdate: true });
+      const isWhole = metadata.topics.get(name)?.partitionsCount === partitions;
+      if (isWhole && (await kafka.endOffsets(name, partitions)).size === partitions) return name;
+    } catch {
+      // Not yet.
+    }
   }
 }
 
