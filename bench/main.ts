@@ -1,7 +1,6 @@
-import { existsSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startKafka } from "../test/kafka/broker.ts";

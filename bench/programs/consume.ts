@@ -1,4 +1,4 @@
-import { CommitOffsets, RunTask, StreamProcessor, type Message } from "../../src/index.ts";
+import { CommitOffsets, RunTask, silentLogger, StreamProcessor, type Message } from "../../src/index.ts";
 import { KafkaConsumer, type KafkaPayload } from "../../src/kafka/index.ts";
 import { Meter, settings } from "./meter.ts";
 
@@ -6,11 +6,15 @@ import { Meter, settings } from "./meter.ts";
 
 const meter = new Meter(settings.messages);
 const processor = new StreamProcessor<KafkaPayload>({
-  consumer: new KafkaConsumer({
-    "bootstrap.servers": settings.bootstrapServers,
-    "group.id": `bench-${process.pid}-${Date.now()}`,
-    "auto.offset.reset": "earliest",
-  }),
+  consumer: new KafkaConsumer(
+    {
+      "bootstrap.servers": settings.bootstrapServers,
+      "group.id": `bench-${process.pid}-${Date.now()}`,
+      "auto.offset.reset": "earliest",
+    },
+    { logger: silentLogger },
+  ),
+  logger: silentLogger,
   topic: settings.topic,
   factory: {
     createWithPartitions(commit) {

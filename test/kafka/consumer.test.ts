@@ -325,7 +325,10 @@ kafkaTest(
     assert.deepEqual(log, ["drain", "committed", "assigned to the other"]);
     assert.deepEqual([...started.values()], [1, 1]);
     const both = [...first.tell().keys(), ...second.tell().keys()].map(({ index }) => index);
-    assert.deepEqual(both.toSorted(), [0, 1, 2, 3]);
+    assert.deepEqual(
+      both.toSorted((a, b) => a - b),
+      [0, 1, 2, 3],
+    );
   },
 );
 

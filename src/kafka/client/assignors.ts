@@ -32,7 +32,7 @@ function compare(a: string, b: string): number {
 }
 
 function emptyAssignments(members: readonly GroupMemberView[]): Map<string, Map<string, number[]>> {
-  return new Map(members.map((member) => [member.memberId, new Map()]));
+  return new Map(members.map((member) => [member.memberId, new Map<string, number[]>()]));
 }
 
 function give(

@@ -65,7 +65,6 @@ export type ConsumerCommand =
   | { readonly type: "subscribe"; readonly subscription: SubscriptionRequest }
   | { readonly type: "unsubscribe" }
   | { readonly type: "fetch"; readonly positions: readonly FetchPosition[] }
-  | { readonly type: "stop"; readonly partitions: readonly PartitionId[] }
   | { readonly type: "credit"; readonly topic: string; readonly index: number; readonly bytes: number }
   | {
       readonly type: "commit";

@@ -29,8 +29,8 @@ class Calls {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const call: Call<Answer> = { name, detail, answer: resolve, fail: reject };
     const at = this.#waiting.findIndex((waiting) => waiting.name === name);
-    if (at >= 0) this.#waiting.splice(at, 1)[0]?.take(call as Call<never>);
-    else this.#made.push(call as Call<never>);
+    if (at >= 0) this.#waiting.splice(at, 1)[0]?.take(call);
+    else this.#made.push(call);
     return promise;
   }
 
@@ -38,7 +38,7 @@ class Calls {
     const at = this.#made.findIndex((call) => call.name === name);
     if (at >= 0) return this.#made.splice(at, 1)[0] as Call<Answer>;
     return await new Promise<Call<Answer>>((resolve) => {
-      this.#waiting.push({ name, take: resolve as (call: Call<never>) => void });
+      this.#waiting.push({ name, take: resolve });
     });
   }
 
