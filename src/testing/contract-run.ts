@@ -60,7 +60,12 @@ export class ContractRun<T> {
 
   /** Submits messages: `v` is one with a payload, `f` one that was filtered further up. */
   async submit(kinds: string): Promise<void> {
-    for (const kind of kinds) await this.driver.submit([this.ledger.next(kind === "f")]);
+    const { ledger } = this;
+    await this.driver.submit(
+      (function* () {
+        for (const kind of kinds) yield ledger.next(kind === "f");
+      })(),
+    );
   }
 
   /** Submits, drains, and sees that everything is done. */

@@ -62,12 +62,15 @@ export class StrategyDriver<T> implements StrategyRuntime {
     this.#wakeAtMs = Math.min(this.#wakeAtMs, monotonicMs);
   }
 
-  /** Submits messages in order, each until it is taken or found invalid. */
+  /**
+   * Submits messages in order, each until it is taken or found invalid; one after another in the same turn of the event
+   * loop, as long as none is rejected.
+   */
   async submit(messages: Iterable<Submitted<T>>): Promise<void> {
     for (const message of messages) {
       this.#inbox.push(message);
       this.#pollIfAsked();
-      await this.#emptyInbox();
+      if (!this.#submitFirst() || this.#inbox.length > 0) await this.#emptyInbox();
     }
   }
 
