@@ -33,7 +33,7 @@ export interface StreamProcessorOptions<T> {
   readonly topic: string | Topic | readonly (string | Topic)[] | RegExp;
   /** Makes the strategies for each assignment. */
   readonly factory: ProcessingStrategyFactory<NoInfer<T>>;
-  /** When to commit. Default ONCE_PER_SECOND. */
+  /** When to commit. Commits go on beside the processing, one at a time. Default ONCE_PER_SECOND. */
   readonly commitPolicy?: CommitPolicy | undefined;
   /** How long strategies may take to finish on a revocation and at shutdown, in ms. Default 25,000. */
   readonly joinTimeoutMs?: number | undefined;

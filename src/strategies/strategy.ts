@@ -28,7 +28,8 @@ export interface StrategyRuntime {
  *
  * What the processor promises, and a strategy may rely on:
  * - `attach` comes first, once, before any other call; the processor attaches the whole chain by following `next`.
- * - No two calls run at the same time, but while a `join` is pending, `poll` and `terminate` may be called.
+ * - No two calls run at the same time, but while a `join` is pending, `terminate` may be called, and `poll` is: on `wake`,
+ *   at `wakeAt`, and every few milliseconds, so that what the next step rejected can go on.
  * - After `close` there is no `submit`. After `terminate` there is no call at all.
  *
  * What a strategy must do:
@@ -36,7 +37,8 @@ export interface StrategyRuntime {
  *   filtered, without overtaking;
  * - when `next.submit` throws {@link MessageRejected}: keep what it wanted to hand on, and either throw it on (then the
  *   same message is submitted again, and the work for it must not be done twice) or return and try again in `poll`;
- * - let every other error of `next` through.
+ * - let every other error of `next` through;
+ * - leave `next` alone once its `join` has resolved, also in a `poll` that comes before one's own join has.
  *
  * (Arroyo's `ProcessingStrategy`.)
  */
@@ -81,6 +83,9 @@ export interface ProcessingStrategyFactory<in T> {
   /**
    * A new chain for the partitions that this member has now, each with the offset that is read next.
    * `commit` belongs to this assignment and does nothing once it has ended.
+   *
+   * A member that stays without partitions for some seconds gets a chain too, for an empty map, so that its health check
+   * goes on. It may throw then: the member goes without.
    */
   createWithPartitions(
     commit: Commit,
