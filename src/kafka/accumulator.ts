@@ -97,6 +97,12 @@ export class Accumulator {
     for (const message of topic.waiting.take()) {
       message.settle(this.#place(topic, message.index, message.payload, message.timestampMs, message));
     }
+    // What a flush waits for does not linger.
+    const { generation } = this.#inFlight;
+    const flushed = topic.partitions.filter(
+      ({ open }) => open !== undefined && open.generation !== generation,
+    );
+    this.#dispatch(flushed.map((from) => this.#seal(from)));
   }
 
   /** Nothing can be sent to a topic. The next message for it asks again. */
@@ -124,13 +130,12 @@ export class Accumulator {
     for (const id of ids) this.#back(id, (batch) => batch.failed(error));
   }
 
-  /** Sends everything that waits for its batch to fill, at once. */
-  flush(): void {
+  /**
+   * Sends everything that waits for its batch to fill, and resolves when all that was produced before has been delivered or
+   * has failed.
+   */
+  flush(): Promise<void> {
     this.#dispatch([...this.#open].map((from) => this.#seal(from)));
-  }
-
-  /** Resolves when everything that was produced before has been delivered or has failed. */
-  settled(): Promise<void> {
     return this.#inFlight.settled();
   }
 

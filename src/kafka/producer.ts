@@ -95,8 +95,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
    * @throws DeadlineError after `timeoutMs`; by default it waits for as long as deliveries may take.
    */
   async flush(timeoutMs: number = Infinity): Promise<void> {
-    this.#accumulator.flush();
-    const settled = this.#accumulator.settled();
+    const settled = this.#accumulator.flush();
     if (timeoutMs === Infinity) return settled;
     using deadline = deadlineAfter(systemClock, timeoutMs);
     try {

@@ -216,27 +216,37 @@ test("a message that no batch may hold is refused, and disturbs no other", async
 
 test("flush sends what lingers, and waits for what was produced before it, not after", async () => {
   const t = new AccumulatorHarness({ "linger.ms": 1_000 });
-  void t.produce("waits for its topic", 0);
-  t.accumulator.flush();
-  const flushed = t.accumulator.settled();
-  void t.produce("later", 0);
   t.accumulator.topic("t", 1, []);
-  t.accumulator.flush();
-  assert.deepEqual(
-    t.sent,
-    ["t:0=waits for its topic", "t:0=later"],
-    "apart, so that the first need not wait",
-  );
+  void t.produce("a", 0);
+  void t.produce("b", 0);
+  const flushed = t.accumulator.flush();
+  void t.produce("later", 0);
+  assert.deepEqual(t.sent, ["t:0=a,b"]);
   assert.equal(await isSettled(flushed), false);
   t.deliver(0);
   assert.equal(await isSettled(flushed), true);
 
-  const second = t.accumulator.settled();
-  const third = t.accumulator.settled();
+  const second = t.accumulator.flush();
+  const third = t.accumulator.flush();
+  assert.deepEqual(t.sent, ["t:0=later"]);
   assert.equal(await isSettled(second), false);
   t.accumulator.failed([t.batches[0]!.id], new ProducerError("failed"));
   assert.equal(await isSettled(Promise.all([second, third])), true, "a failure settles it too");
-  assert.equal(await isSettled(t.accumulator.settled()), true, "nothing is in flight");
+  assert.equal(await isSettled(t.accumulator.flush()), true, "nothing is in flight");
+});
+
+test("what a flush waits for goes out as soon as its topic is known, apart from what came later", async () => {
+  const t = new AccumulatorHarness({ "linger.ms": 1_000 });
+  void t.produce("before", 0);
+  const flushed = t.accumulator.flush();
+  void t.produce("later", 0);
+  t.accumulator.topic("t", 1, []);
+  assert.deepEqual(t.sent, ["t:0=before"]);
+  assert.equal(await isSettled(flushed), false);
+  t.deliver(0);
+  assert.equal(await isSettled(flushed), true);
+  t.clock.advance(1_000);
+  assert.deepEqual(t.sent, ["t:0=later"]);
 });
 
 test("a flush also sends what was held back for others to come back", () => {
@@ -247,7 +257,7 @@ test("a flush also sends what was held back for others to come back", () => {
     t.clock.advance(5);
   }
   assert.equal(t.batches.length, 2);
-  t.accumulator.flush();
+  void t.accumulator.flush();
   assert.deepEqual(t.sent, ["t:0=a", "t:0=b", "t:0=c"]);
   t.deliver(0);
   assert.equal(t.batches.length, 2, "and sends nothing twice");
@@ -258,8 +268,9 @@ test("when all fail, those that wait, those in open batches and those on their w
   t.accumulator.topic("t", 1, []);
   const deliveries = [t.produce("on its way", 0)];
   t.clock.advance(5);
-  deliveries.push(t.produce("open", 0), t.produce("waits", 0, "other"));
-  const settled = t.accumulator.settled();
+  deliveries.push(t.produce("waits", 0, "other"));
+  const settled = t.accumulator.flush();
+  deliveries.push(t.produce("open", 0));
   t.accumulator.failAll(new ProducerError("closed"));
   assert.deepEqual(await Promise.all(deliveries), ["closed", "closed", "closed"]);
   await settled;
