@@ -45,8 +45,9 @@ async function example(options: Options): Promise<boolean> {
   const took = formatDuration(performance.now() - startMs);
 
   const committed = await backend.committed(group, input);
+  console.log(`Ended after ${took}. Reading both topics again, to check them.`);
   const verdict = await check(backend, input, output, committed);
-  console.log([`Done in ${took}.`, ...summary(counts, ends, committed, verdict)].join("\n"));
+  console.log(["Done.", ...summary(counts, ends, committed, verdict)].join("\n"));
   return verdict.missing === 0;
 }
 

@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
 import { formatDuration } from "../../src/cli/duration.ts";
+import { silentLogger, type LogFields, type Logger } from "../../src/index.ts";
 
-const REDRAW_MS = 100;
+const TICK_MS = 100;
 const PLAIN_LINE_MS = 1_000;
 const RATE_OVER_MS = 1_000;
 
@@ -31,6 +32,7 @@ export class Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #samples: { readonly ms: number; readonly read: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #lastLag: number | undefined;
 
   /** `lag` tells how many messages are still to be read; undefined while that is not known. */
   constructor(
@@ -45,14 +47,26 @@ export class Progress {
     this.#out = out;
   }
 
-  /** Begins to show; calls `onTick` each time, too. */
-  start(onTick: () => void): void {
-    const draw = (): void => {
-      this.#draw();
-      onTick();
-    };
-    this.#timer = setInterval(draw, this.#out.isTTY ? REDRAW_MS : PLAIN_LINE_MS);
+  /** Begins to show; calls `onTick` a few times a second, with what is still to be read. */
+  start(onTick: (lag: number | undefined) => void): void {
     this.#draw();
+    let nextLineMs = performance.now() + PLAIN_LINE_MS;
+    this.#timer = setInterval(() => {
+      const lag = this.#lag();
+      this.#lastLag = lag ?? this.#lastLag;
+      onTick(lag);
+      if (this.#out.isTTY || performance.now() >= nextLineMs) {
+        nextLineMs += PLAIN_LINE_MS;
+        this.#draw();
+      }
+    }, TICK_MS);
+  }
+
+  /** A logger that shows what is worth a look, without the progress running into it. */
+  get logger(): Logger {
+    const say = (fields: LogFields, message: string): void =>
+      this.say(`${message} ${JSON.stringify(fields)}`);
+    return { ...silentLogger, warn: say, error: say };
   }
 
   /** Writes a line that stays. */
@@ -80,7 +94,7 @@ export class Progress {
 
   #draw(): void {
     const { read, filtered, written } = this.#counts;
-    const lag = this.#lag();
+    const lag = this.#lastLag;
     const line =
       `read ${count(read)} (${count(Math.round(this.#rate()))}/s)  filtered ${count(filtered)}  ` +
       `written ${count(written)}  lag ${lag === undefined ? "unknown" : count(lag)}  ` +

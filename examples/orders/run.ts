@@ -31,19 +31,20 @@ export async function run(backend: Backend, options: RunOptions): Promise<Counts
   const counts: Counts = { read: 0, filtered: 0, written: 0 };
   await using producer = backend.producer();
   await using consumer = backend.consumer(options.group);
+  const lag = (): number | undefined => lagOf(consumer, options.ends);
+  const progress = new Progress(counts, lag, healthPath, process.stdout);
   const processor = new StreamProcessor({
     consumer,
     topic: options.input,
     factory: invoicePipeline({ producer, output, healthPath, rateLimit, counts }),
+    logger: progress.logger,
   });
-  const lag = (): number | undefined => lagOf(consumer, options.ends);
-  const progress = new Progress(counts, lag, healthPath, process.stdout);
   using _signals = onFirstSignal((signal) => {
     progress.say(`${signal}: finishing what is in flight, then committing it`);
     processor.signalShutdown();
   });
-  progress.start(() => {
-    if (lag() === 0) processor.signalShutdown();
+  progress.start((left) => {
+    if (left === 0) processor.signalShutdown();
   });
   try {
     await processor.run();

@@ -42,7 +42,7 @@ async function start(
 /** The figures of the summary. */
 function summaryOf(ended: Ended): Record<string, number> {
   assert.equal(ended.code, 0, ended.stderr);
-  const end = ended.stdout.slice(ended.stdout.indexOf("Done in"));
+  const end = ended.stdout.slice(ended.stdout.indexOf("Done."));
   const number = (text: string): number => Number(text.replaceAll(",", ""));
   const rows = [...end.matchAll(/^(\w+) +([\d,]+)  (?:of ([\d,]+))?/gm)];
   return Object.fromEntries(
@@ -104,7 +104,7 @@ test("killed in mid-stream and started again, it goes on: nothing is lost", asyn
     if (readBefore > 0) child.kill("SIGKILL");
   });
   assert.equal(killed.signal, "SIGKILL");
-  assert.ok(!killed.stdout.includes("Done in"));
+  assert.ok(!killed.stdout.includes("Done."));
 
   const rest = summaryOf(await start(args));
   const complete = COMPLETE(60_000);
@@ -114,14 +114,16 @@ test("killed in mid-stream and started again, it goes on: nothing is lost", asyn
   assert.ok(rest["repeated"]! <= readBefore + 15_000, `${rest["repeated"]} were handled again`);
 });
 
-test("killed while the topic is being filled, it fills what is missing", async (t) => {
-  const args = ["--data-dir", folder(t), "--messages", "300000"];
-  const killed = await start(args, (line, child) => {
-    if (line.startsWith("Orders in")) child.kill("SIGKILL");
+test("killed before the topic is full, it fills what is missing", async (t) => {
+  const args = ["--data-dir", folder(t), "--messages"];
+  const killed = await start([...args, "10001"], (line, child) => {
+    if (line.startsWith("Filled")) child.kill("SIGKILL");
   });
   assert.equal(killed.signal, "SIGKILL");
-  const rest = summaryOf(await start(args));
-  assert.deepEqual({ ...rest, ...COMPLETE(300_000), read: 300_000, repeated: 0 }, rest);
+  const second = await start([...args, "30000"]);
+  assert.match(second.stdout, /^Filled arroyo-example-orders with 19,999 example orders\.$/m);
+  const rest = summaryOf(second);
+  assert.deepEqual({ ...rest, ...COMPLETE(30_000), repeated: rest["repeated"] }, rest);
 });
 
 test("Ctrl-C finishes and commits what is in flight, and nothing is done twice", async (t) => {
