@@ -135,7 +135,8 @@ export async function readNext(
 ): Promise<BrokerMessage<KafkaPayload>[]> {
   const messages: BrokerMessage<KafkaPayload>[] = [];
   while (messages.length < count) {
-    messages.push(...(await consumer.poll({ timeoutMs: LONG_MS, maxMessages: count - messages.length })));
+    const polled = await consumer.poll({ timeoutMs: LONG_MS, maxMessages: count - messages.length });
+    for (const message of polled) messages.push(message);
   }
   return messages;
 }
