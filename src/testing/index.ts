@@ -1,2 +1,3 @@
+export { harness, Harness, type HarnessOptions, type HarnessTools, type SendOptions } from "./harness.ts";
 export { MockClock } from "./mock-clock.ts";
 export { RecordingMetrics, type RecordedMetric } from "./recording-metrics.ts";
