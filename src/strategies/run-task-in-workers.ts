@@ -61,8 +61,8 @@ export interface RunTaskInWorkersOptions<in T, out U> {
  * at most three times, then a WorkerError surfaces: so the task may run more than once for a message, and its side effects
  * must bear that.
  *
- * A join that runs out of time, and `terminate`, abandon what is in work: the pool is free for the next assignment at
- * once, and no result of an old one ever comes to a new one.
+ * A join that runs out of time, and `terminate`, abandon what is in work: a worker stops after the message that it is at, or
+ * is ended when that takes longer than half a second, and no result of an old assignment ever comes to a new one.
  */
 export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
   readonly name = "RunTaskInWorkers";

@@ -75,7 +75,7 @@ export class WorkerPool implements AsyncDisposable {
   #queue: QueuedJob[] = [];
   #nextId = 1;
   #started = 0;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** @throws ConfigurationError */
   constructor(options: WorkerPoolOptions) {
@@ -101,23 +101,25 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#closing !== undefined;
   }
 
   /**
    * Ends the workers, whatever they do, and resolves when they have ended. Batches that were not done fail with an
    * InvalidStateError.
    */
-  async close(): Promise<void> {
-    this.#closed = true;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#endAll());
+  }
+
+  async #endAll(): Promise<void> {
     const unfinished = [...this.#posts].flatMap(({ queued }) => queued ?? []).concat(this.#queue);
     this.#queue = [];
-    const posts = [...this.#posts];
-    for (const post of posts) this.#release(post);
+    const ended = Array.from(this.#posts, (post) => this.#end(post));
     for (const { job } of unfinished) {
       job.failed(new InvalidStateError("The WorkerPool was closed before the work was done."), 0);
     }
-    await Promise.all(posts.map(({ thread }) => thread.terminate()));
+    await Promise.all(ended);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -131,7 +133,7 @@ export class WorkerPool implements AsyncDisposable {
    * @param first whether it goes before all others: it is what is left of a job whose results are waited for.
    */
   run(job: WorkerJob, first: boolean = false): void {
-    if (this.#closed) {
+    if (this.closed) {
       throw new InvalidStateError(
         "The WorkerPool is closed: dispose of it only when no strategy uses it any more.",
       );
@@ -153,7 +155,7 @@ export class WorkerPool implements AsyncDisposable {
       if (post.queued?.job !== job) continue;
       post.thread.cancel(post.id);
       this.#release(post);
-      post.grace = this.#clock.setTimeout(() => void post.thread.terminate(), CANCEL_GRACE_MS);
+      post.grace = this.#clock.setTimeout(() => void this.#end(post), CANCEL_GRACE_MS);
     }
   }
 
@@ -213,8 +215,22 @@ export class WorkerPool implements AsyncDisposable {
     return queued;
   }
 
+  /** Ends a worker; whatever comes from it from now on is nobody's. Another one takes its place if there is work. */
+  #end(post: Post): Promise<void> {
+    this.#release(post);
+    this.#forget(post);
+    this.#assign();
+    return post.thread.terminate();
+  }
+
+  /** Returns whether the worker was one of the pool's until now. */
+  #forget(post: Post): boolean {
+    post.grace?.cancel();
+    return this.#posts.delete(post);
+  }
+
   #onResults(post: Post, results: RunResults): void {
-    if (results.id !== post.id) return;
+    if (!this.#posts.has(post)) return;
     post.id = 0;
     post.grace?.cancel();
     post.grace = undefined;
@@ -226,9 +242,8 @@ export class WorkerPool implements AsyncDisposable {
 
   #onStall(post: Post): void {
     const { begun } = post.thread;
-    const { job } = this.#release(post)!;
-    this.#drop(post);
-    void post.thread.terminate();
+    const { job } = post.queued!;
+    void this.#end(post);
     job.metrics.increment(MetricName.WORKER_STALLED);
     job.failed(
       new WorkerError(
@@ -239,27 +254,19 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   #onEnd(post: Post, end: WorkerEnd): void {
-    this.#drop(post);
+    if (!this.#forget(post)) return;
     const queued = this.#release(post);
-    if (this.#closed) return;
-    if (queued === undefined) this.#endedIdle(post, end);
+    if (queued === undefined) this.#endedIdle(end);
     else if (end.wasReady) this.#died(queued, end);
     else this.#notStarted(queued, end);
     this.#assign();
   }
 
-  #drop(post: Post): void {
-    post.grace?.cancel();
-    this.#posts.delete(post);
-  }
-
-  #endedIdle(post: Post, { error, wasReady }: WorkerEnd): void {
-    // Ended by us, after a stall or a cancelled job.
-    if (post.id !== 0) return;
+  #endedIdle({ error, wasReady }: WorkerEnd): void {
     this.#logger.error(
       { error },
       wasReady
-        ? "A worker died while it was idle; it is replaced when there is work for it."
+        ? "A worker died while it was idle, or with work that was given up; it is replaced when there is work."
         : "A worker could not be started.",
     );
   }
