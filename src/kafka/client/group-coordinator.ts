@@ -12,6 +12,8 @@ import type { GroupSession } from "./group-session.ts";
 const PROTOCOL_TYPE = "consumer";
 /** What a JoinGroup or SyncGroup may take beyond the rebalance itself. */
 const JOIN_GRACE_MS = 5_000;
+/** A heartbeat that is not answered is to be sent again, perhaps to another broker, well within the session. */
+const HEARTBEATS_PER_SESSION = 3;
 const NO_ASSIGNMENT = encodeAssignment(new Map());
 
 /**
@@ -72,7 +74,10 @@ export class GroupCoordinator implements GroupRequests {
   async heartbeat(session: GroupSession, signal: AbortSignal): Promise<number> {
     const { groupId, generationId, memberId, groupInstanceId } = session;
     const request = { groupId, generationId, memberId, groupInstanceId };
-    const timeoutMs = Math.min(this.#config["session.timeout.ms"], this.#config["socket.timeout.ms"]);
+    const timeoutMs = Math.min(
+      this.#config["session.timeout.ms"] / HEARTBEATS_PER_SESSION,
+      this.#config["socket.timeout.ms"],
+    );
     return (await this.#ask("group", Heartbeat, request, timeoutMs, signal)).errorCode;
   }
 

@@ -54,8 +54,10 @@ export class Heartbeat {
     try {
       errorCode = await requests.heartbeat(session, signal);
     } catch (error) {
-      if (!signal.aborted)
-        logger.debug({ groupId: session.groupId, error }, "A heartbeat was not answered; it is sent again.");
+      if (signal.aborted) return false;
+      // The coordinator may be another by now, and nothing else might ask: a quiet topic has no commits.
+      requests.forgetCoordinator();
+      logger.debug({ groupId: session.groupId, error }, "A heartbeat was not answered; it is sent again.");
       return false;
     }
     switch (errorCode) {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
 import { decodeAssignment, encodeSubscription } from "../../../src/kafka/client/consumer-protocol.ts";
 import type { JoinAnswer, SyncAnswer } from "../../../src/kafka/client/group-requests.ts";
+import { TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { FakeGroup, joined, partitionsOf, refused, settle } from "./fake-group.ts";
 
 test("it joins under the id that the broker gives it (KIP-394)", async () => {
@@ -123,13 +124,15 @@ test("a coordinator that has moved is looked up anew, and the membership goes on
   assert.equal(group.calls.count("lost"), 0);
 });
 
-test("a heartbeat that nobody answers is sent again after a pause", async () => {
+test("a heartbeat that nobody answers is sent again after a pause, to whoever coordinates the group by then", async () => {
   const group = new FakeGroup();
   const session = await group.letIn("m-1", 1);
   await settle();
   group.clock.advance(3_000);
-  (await group.calls.next<number>("heartbeat")).fail(new Error("connection lost"));
+  (await group.calls.next<number>("heartbeat")).fail(new TransportError("connection lost"));
   await settle();
+  // Nothing else may ask the coordinator on a quiet topic: a broker that is gone would be asked until we are thrown out.
+  assert.equal(group.forgotten, 1);
   group.clock.advance(200);
   (await group.calls.next<number>("heartbeat")).answer(ErrorCodes.NONE);
   await settle();
