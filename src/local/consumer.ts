@@ -310,7 +310,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     }
   }
 
-  async #loaded(loading: Promise<unknown>): Promise<void> {
+  async #loaded(loading: Promise<void>): Promise<void> {
     try {
       await loading;
     } catch (error) {

@@ -1,12 +1,6 @@
 import type { BrokerMessage } from "../message/message.ts";
 import type { KafkaPayload } from "../message/payload.ts";
-import {
-  FILE_HEADER_BYTES,
-  FRAME_HEADER_BYTES,
-  isFrameIntact,
-  sequenceOfFrame,
-  sizeOfFrame,
-} from "./frame.ts";
+import { FILE_HEADER_BYTES, FRAME_HEADER_BYTES, isFrameIntact, sizeOfFrame } from "./frame.ts";
 import { damaged } from "./frame-scan.ts";
 import type { FileLog } from "./file-log.ts";
 import { decodeRecord } from "./log-record.ts";
@@ -66,9 +60,8 @@ export class FileLogReader implements LogReader {
   #next(): number | undefined {
     const left = this.#bytes.length - this.#at;
     if (left < FRAME_HEADER_BYTES) return undefined;
-    const size = sizeOfFrame(this.#bytes, this.#at);
+    const size = sizeOfFrame(this.#bytes, this.#at, this.#offset);
     if (size === undefined || this.#position + size > this.#log.endPosition) this.#failDamaged();
-    if (sequenceOfFrame(this.#bytes, this.#at) !== this.#offset) this.#failDamaged();
     return size <= left ? size : undefined;
   }
 
@@ -77,7 +70,7 @@ export class FileLogReader implements LogReader {
     const left = this.#bytes.length - this.#at;
     return left < FRAME_HEADER_BYTES
       ? READ_BYTES
-      : Math.max(READ_BYTES, sizeOfFrame(this.#bytes, this.#at) ?? 0);
+      : Math.max(READ_BYTES, sizeOfFrame(this.#bytes, this.#at, this.#offset) ?? 0);
   }
 
   #skip(size: number): void {

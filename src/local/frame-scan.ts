@@ -5,7 +5,6 @@ import {
   FILE_KIND,
   FRAME_HEADER_BYTES,
   isFrameIntact,
-  sequenceOfFrame,
   sizeOfFrame,
   type FileKind,
 } from "./frame.ts";
@@ -34,9 +33,9 @@ export type FrameVisitor = (
 /**
  * Reads a file from its beginning to its end and checks every frame.
  *
- * A process that is killed in the middle of a write leaves the beginning of a frame at the end of the file (and a machine
- * that loses its power may leave zeros): that is a torn tail, which was never acknowledged. Whatever else does not fit is
- * damage, also what looks like a torn tail but has a whole frame behind it.
+ * A process that is killed in the middle of a write leaves the beginning of a frame at the end of the file, and a machine
+ * that loses its power may leave zeros: that is a torn tail, which was never acknowledged. Whatever else does not fit is
+ * damage.
  *
  * @throws StorageError that names the file and the position of the damage.
  */
@@ -50,16 +49,23 @@ export async function scanFrames(
   await checkKind(window, file, kind);
   let position = FILE_HEADER_BYTES;
   let sequence = 0;
-  while (position < window.fileSize) {
-    const size = await intactFrame(window, position, sequence);
+  for (; position < window.fileSize; sequence++) {
+    const left = window.fileSize - position;
+    if (left < FRAME_HEADER_BYTES) break;
+    if (!window.has(position, FRAME_HEADER_BYTES)) await window.load(position, FRAME_HEADER_BYTES);
+    const size = sizeOfFrame(window.bytes, window.at(position), sequence);
     if (size === undefined) {
-      await assertTorn(window, file, position, sequence);
-      break;
+      if (await isAllZero(window, position)) break;
+      throw damaged(file, position, `frame ${sequence} should begin there`);
     }
+    if (size > left) break;
+    if (!window.has(position, size)) await window.load(position, size);
     const at = window.at(position);
+    if (!isFrameIntact(window.bytes, at, size)) {
+      throw damaged(file, position, `the checksum of frame ${sequence} does not fit`);
+    }
     visit(sequence, position, window.bytes, at + FRAME_HEADER_BYTES, at + size);
     position += size;
-    sequence++;
   }
   return { nextSequence: sequence, end: position, tornBytes: window.fileSize - position };
 }
@@ -84,37 +90,6 @@ async function checkKind(window: Window, file: string, kind: FileKind): Promise<
   }
 }
 
-/** The size of the frame at a position if it is what was written there. */
-async function intactFrame(window: Window, position: number, sequence: number): Promise<number | undefined> {
-  const left = window.fileSize - position;
-  if (left < FRAME_HEADER_BYTES) return undefined;
-  await window.load(position, FRAME_HEADER_BYTES);
-  const size = sizeOfFrame(window.bytes, window.at(position));
-  if (size === undefined || size > left) return undefined;
-  if (sequenceOfFrame(window.bytes, window.at(position)) !== sequence) return undefined;
-  await window.load(position, size);
-  return isFrameIntact(window.bytes, window.at(position), size) ? size : undefined;
-}
-
-async function assertTorn(window: Window, file: string, position: number, sequence: number): Promise<void> {
-  if (await isAllZero(window, position)) return;
-  const left = window.fileSize - position;
-  await window.load(position, Math.min(left, FRAME_HEADER_BYTES));
-  const at = window.at(position);
-  if (left >= 4) {
-    const size = sizeOfFrame(window.bytes, at);
-    if (size === undefined) throw damaged(file, position, "no frame has such a length");
-    if (left >= FRAME_HEADER_BYTES && sequenceOfFrame(window.bytes, at) !== sequence) {
-      throw damaged(file, position, `frame ${sequence} should be there, but another is`);
-    }
-    if (size <= left) throw damaged(file, position, `the checksum of frame ${sequence} does not fit`);
-  }
-  const next = await findFrame(window, position + 1, sequence);
-  if (next !== undefined) {
-    throw damaged(file, position, `frame ${sequence} has no end, but there is a whole one at byte ${next}`);
-  }
-}
-
 async function isAllZero(window: Window, from: number): Promise<boolean> {
   for (let position = from; position < window.fileSize;) {
     const bytes = Math.min(WINDOW_BYTES, window.fileSize - position);
@@ -124,20 +99,6 @@ async function isAllZero(window: Window, from: number): Promise<boolean> {
     position += bytes;
   }
   return true;
-}
-
-/** Looks at every byte for the beginning of a frame that was written after the frame `after`. */
-async function findFrame(window: Window, from: number, after: number): Promise<number | undefined> {
-  const last = window.fileSize - FRAME_HEADER_BYTES;
-  for (let position = from; position <= last; position++) {
-    if (!window.has(position, FRAME_HEADER_BYTES)) await window.load(position, FRAME_HEADER_BYTES);
-    const at = window.at(position);
-    const sequence = sequenceOfFrame(window.bytes, at);
-    // Hardly any other bytes look like one of the few numbers that there is room for, so hardly any checksum is needed.
-    if (sequence <= after || sequence > after + (window.fileSize - from) / FRAME_HEADER_BYTES + 1) continue;
-    if ((await intactFrame(window, position, sequence)) !== undefined) return position;
-  }
-  return undefined;
 }
 
 /** The part of a file that is in memory. */

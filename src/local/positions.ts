@@ -119,11 +119,11 @@ export class Positions {
   }
 
   /** Brings to hand what `take` did not find at hand; undefined when there is nothing to bring. */
-  load(): Promise<unknown> | undefined {
+  load(): Promise<void> | undefined {
     const loads = [...this.#positions.values()]
       .filter(({ paused, offset, log }) => !paused && offset < log.endOffset)
       .map(({ reader, offset }) => reader.load(offset));
-    return loads.length === 0 ? undefined : Promise.all(loads);
+    return loads.length === 0 ? undefined : allOf(loads);
   }
 
   #takeFrom(
@@ -144,5 +144,12 @@ export class Positions {
   #nextTurn(partition: Partition, position: Position): void {
     this.#positions.delete(partition);
     this.#positions.set(partition, position);
+  }
+}
+
+/** Waits for all of them also when one fails: a reader is used by one at a time. */
+async function allOf(loads: readonly Promise<void>[]): Promise<void> {
+  for (const load of await Promise.allSettled(loads)) {
+    if (load.status === "rejected") throw load.reason;
   }
 }
