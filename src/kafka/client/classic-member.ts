@@ -10,12 +10,14 @@ import {
   encodeSubscription,
   type GroupAssignment,
 } from "./consumer-protocol.ts";
+import { describeError } from "./describe-error.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { GroupRequests, JoinAnswer } from "./group-requests.ts";
 import { GroupSession } from "./group-session.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { sleep } from "./latch.ts";
 import type { PartitionId } from "./protocol.ts";
+import { TransportError } from "./transport-error.ts";
 
 /** What a membership takes from the topics' metadata. */
 export interface GroupTopics {
@@ -160,8 +162,8 @@ export class ClassicMember {
         this.#afterError(errorCode, "JoinGroup");
       } catch (error) {
         if (signal.aborted) return undefined;
-        if (error instanceof ConsumerError) {
-          events.fatal(error);
+        if (!TransportError.is(error)) {
+          events.fatal(error instanceof ConsumerError ? error : cannotBeMember(groupId, error));
           return undefined;
         }
         requests.forgetCoordinator();
@@ -369,6 +371,10 @@ const HINTS: ReadonlyMap<number, string> = new Map([
   [ErrorCodes.GROUP_MAX_SIZE_REACHED, "the group has as many members as the broker allows (group.max.size)"],
   [ErrorCodes.FENCED_INSTANCE_ID, 'another member with the same "group.instance.id" has taken its place'],
 ]);
+
+function cannotBeMember(groupId: string, cause: unknown): ConsumerError {
+  return new ConsumerError(`Cannot be a member of group ${groupId}: ${describeError(cause)}`, { cause });
+}
 
 function joinError(groupId: string, errorCode: number): ConsumerError {
   const hint = HINTS.get(errorCode);

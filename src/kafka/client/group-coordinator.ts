@@ -75,7 +75,7 @@ export class GroupCoordinator implements GroupRequests {
     const { groupId, generationId, memberId, groupInstanceId } = session;
     const request = { groupId, generationId, memberId, groupInstanceId };
     const timeoutMs = Math.min(
-      this.#config["session.timeout.ms"] / HEARTBEATS_PER_SESSION,
+      Math.floor(this.#config["session.timeout.ms"] / HEARTBEATS_PER_SESSION),
       this.#config["socket.timeout.ms"],
     );
     return (await this.#ask("group", Heartbeat, request, timeoutMs, signal)).errorCode;

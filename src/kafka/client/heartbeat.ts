@@ -1,10 +1,12 @@
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../logger.ts";
 import type { Backoff } from "./backoff.ts";
+import { describeError } from "./describe-error.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { GroupRequests } from "./group-requests.ts";
 import type { GroupSession } from "./group-session.ts";
 import { Latch, sleep } from "./latch.ts";
+import { TransportError } from "./transport-error.ts";
 
 interface HeartbeatOptions {
   readonly requests: GroupRequests;
@@ -55,6 +57,11 @@ export class Heartbeat {
       errorCode = await requests.heartbeat(session, signal);
     } catch (error) {
       if (signal.aborted) return false;
+      if (!TransportError.is(error)) {
+        // No other try can help. Joining again will meet the same, and tell it.
+        session.gone.set({ errorCode: 0, reason: describeError(error) });
+        return false;
+      }
       // The coordinator may be another by now, and nothing else might ask: a quiet topic has no commits.
       requests.forgetCoordinator();
       logger.debug({ groupId: session.groupId, error }, "A heartbeat was not answered; it is sent again.");

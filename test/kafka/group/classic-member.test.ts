@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ArroyoError, ErrorCode } from "../../../src/errors.ts";
 import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
 import { decodeAssignment, encodeSubscription } from "../../../src/kafka/client/consumer-protocol.ts";
 import type { JoinAnswer, SyncAnswer } from "../../../src/kafka/client/group-requests.ts";
@@ -191,4 +192,27 @@ test("what can never work is told once, with the way out", async () => {
   group.clock.advance(60_000);
   await settle();
   assert.equal(group.calls.count("join"), 0);
+});
+
+test("what no other try can help is told, instead of being tried in silence for ever", async () => {
+  const group = new FakeGroup();
+  const cause = new ArroyoError(ErrorCode.CONSUMER, 'Group "g" cannot be used: GROUP_AUTHORIZATION_FAILED.');
+  (await group.calls.next<JoinAnswer>("join")).fail(cause);
+  await settle();
+  assert.equal(group.fatal.length, 1);
+  assert.match(group.fatal[0]?.message ?? "", /GROUP_AUTHORIZATION_FAILED/);
+  group.clock.advance(60_000);
+  await settle();
+  assert.equal(group.calls.count("join"), 0);
+});
+
+test("a heartbeat that can never be answered ends the stay, and joining again tells why", async () => {
+  const group = new FakeGroup();
+  await group.letIn("m-1", 1);
+  await settle();
+  group.clock.advance(3_000);
+  const refusal = new ArroyoError(ErrorCode.AUTHENTICATION, "broker 1 refused to authenticate this client");
+  (await group.calls.next<number>("heartbeat")).fail(refusal);
+  const lost = await group.calls.next<void>("lost");
+  assert.match(String(lost.detail["reason"]), /refused to authenticate/);
 });
