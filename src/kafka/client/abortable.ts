@@ -31,10 +31,13 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-/** Resolves when the signal aborts. */
-export function whenAborted(signal: AbortSignal): Promise<void> {
+/**
+ * Resolves when the signal aborts. Once `until` aborts, nobody waits any more: a signal that lives long keeps nothing of
+ * whoever waited.
+ */
+export function whenAborted(signal: AbortSignal, until?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
+    else signal.addEventListener("abort", () => resolve(), { once: true, ...(until && { signal: until }) });
   });
 }

@@ -10,7 +10,6 @@ import {
   encodeSubscription,
   type GroupAssignment,
 } from "./consumer-protocol.ts";
-import { describeError } from "./describe-error.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { GroupRequests, JoinAnswer } from "./group-requests.ts";
 import { GroupSession } from "./group-session.ts";
@@ -80,9 +79,12 @@ export class ClassicMember {
   readonly #backoff: Backoff;
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
+  #stopping: Promise<void> | undefined;
   #memberId = "";
   #session: GroupSession | undefined;
   #reason = "the consumer subscribes";
+  /** Why the join that is under way is outdated already, if it is. */
+  #outdated: string | undefined;
 
   constructor(options: ClassicMemberOptions) {
     this.#options = options;
@@ -105,7 +107,8 @@ export class ClassicMember {
 
   /** The group should be assigned anew: the subscription means other topics now, or partitions were added. */
   rejoin(reason: string): void {
-    this.#session?.rejoin.set(reason);
+    if (this.#session === undefined) this.#outdated = reason;
+    else this.#session.rejoin.set(reason);
   }
 
   /** The member is out, without our doing or because the main thread has stopped polling: leave, and tell. */
@@ -117,9 +120,10 @@ export class ClassicMember {
    * Leaves the group, at once. A join that is pending at the broker is left as well: the request goes over another
    * connection. What was assigned is to have been drained before.
    */
-  async stop(reason: string, timeoutMs: number): Promise<void> {
+  stop(reason: string, timeoutMs: number): Promise<void> {
     this.#stopped.abort();
-    await Promise.all([this.#leave(reason, timeoutMs), this.#running]);
+    this.#stopping ??= Promise.all([this.#leave(reason, timeoutMs), this.#running]).then(() => {});
+    return this.#stopping;
   }
 
   async #run(): Promise<void> {
@@ -138,6 +142,7 @@ export class ClassicMember {
     const { requests, events, groupId, logger } = this.#options;
     while (!signal.aborted) {
       try {
+        this.#outdated = undefined;
         const topics = this.#options.topics.names();
         const answer = await requests.join(this.#memberId, this.#protocols(topics), this.#reason, signal);
         const { errorCode } = answer;
@@ -258,6 +263,8 @@ export class ClassicMember {
     void session.rejoin.promise.then(end);
     void session.gone.promise.then(end);
     this.#stopped.signal.addEventListener("abort", end);
+    if (this.#stopped.signal.aborted) end();
+    if (this.#outdated !== undefined) session.rejoin.set(this.#outdated);
     try {
       await events.assigned(session, partitions, ended.signal);
       await whenAborted(ended.signal);
@@ -286,14 +293,14 @@ export class ClassicMember {
       { groupId, reason: session.rejoin.value, drainMs: leftMs - commitMs },
       "Draining before a rebalance.",
     );
-    const late = new AbortController();
+    const over = new AbortController();
     const ending = await Promise.race([
       events.revoke(session, leftMs - commitMs, commitMs).then((): Ending => "drained"),
       session.gone.promise.then((): Ending => "gone"),
-      whenAborted(this.#stopped.signal).then((): Ending => "stopped"),
-      sleep(clock, leftMs, late.signal).then((): Ending => "gone"),
+      whenAborted(this.#stopped.signal, over.signal).then((): Ending => "stopped"),
+      sleep(clock, leftMs, over.signal).then((): Ending => "gone"),
     ]);
-    late.abort();
+    over.abort();
     if (ending === "gone") {
       session.gone.set({
         errorCode: 0,
@@ -373,7 +380,10 @@ const HINTS: ReadonlyMap<number, string> = new Map([
 ]);
 
 function cannotBeMember(groupId: string, cause: unknown): ConsumerError {
-  return new ConsumerError(`Cannot be a member of group ${groupId}: ${describeError(cause)}`, { cause });
+  return new ConsumerError(
+    `Cannot be a member of group ${groupId}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    { cause },
+  );
 }
 
 function joinError(groupId: string, errorCode: number): ConsumerError {

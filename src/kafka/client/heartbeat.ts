@@ -1,7 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../logger.ts";
 import type { Backoff } from "./backoff.ts";
-import { describeError } from "./describe-error.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { GroupRequests } from "./group-requests.ts";
 import type { GroupSession } from "./group-session.ts";
@@ -59,7 +58,7 @@ export class Heartbeat {
       if (signal.aborted) return false;
       if (!TransportError.is(error)) {
         // No other try can help. Joining again will meet the same, and tell it.
-        session.gone.set({ errorCode: 0, reason: describeError(error) });
+        session.gone.set({ errorCode: 0, reason: error instanceof Error ? error.message : String(error) });
         return false;
       }
       // The coordinator may be another by now, and nothing else might ask: a quiet topic has no commits.

@@ -216,3 +216,60 @@ test("a heartbeat that can never be answered ends the stay, and joining again te
   const lost = await group.calls.next<void>("lost");
   assert.match(String(lost.detail["reason"]), /refused to authenticate/);
 });
+
+test("topics that change while the member is joining make it join again, with what they are then", async () => {
+  const group = new FakeGroup();
+  const join = await group.calls.next<JoinAnswer>("join");
+  group.member.rejoin("topic orders has more partitions");
+  join.answer(joined("m-1", 1));
+  (await group.calls.next<SyncAnswer>("sync")).answer({ errorCode: 0, assignment: Buffer.alloc(0) });
+  (await group.calls.next<void>("assigned")).answer();
+  (await group.calls.next<void>("revoke")).answer();
+  const again = await group.calls.next<JoinAnswer>("join");
+  assert.equal(again.detail["reason"], "topic orders has more partitions");
+  again.answer(joined("m-1", 2));
+  (await group.calls.next<SyncAnswer>("sync")).answer({ errorCode: 0, assignment: Buffer.alloc(0) });
+  (await group.calls.next<void>("assigned")).answer();
+  await settle();
+  assert.equal(group.calls.count("revoke"), 0, "once is enough");
+});
+
+test("many rebalances leave nothing behind", async () => {
+  const group = new FakeGroup();
+  const listeners = countListeners();
+  try {
+    for (let generation = 1; generation <= 20; generation++) {
+      await group.letIn("m-1", generation);
+      await group.answerHeartbeat(ErrorCodes.REBALANCE_IN_PROGRESS);
+      (await group.calls.next<void>("revoke")).answer();
+      await settle();
+    }
+    // What is pending now: the JoinGroup of the next generation.
+    assert.ok(listeners.open <= 3, `${listeners.open} listeners are left`);
+  } finally {
+    listeners.restore();
+  }
+});
+
+/** Counts the listeners for `abort` that are added and not removed, and have not been called. */
+function countListeners(): { readonly open: number; restore(): void } {
+  const { addEventListener, removeEventListener } = AbortSignal.prototype;
+  const open = new Map<unknown, Set<unknown>>();
+  AbortSignal.prototype.addEventListener = function (this: AbortSignal, ...args: unknown[]): void {
+    let ofSignal = open.get(this);
+    if (ofSignal === undefined) open.set(this, (ofSignal = new Set()));
+    ofSignal.add(args[1]);
+    Reflect.apply(addEventListener, this, args);
+  };
+  AbortSignal.prototype.removeEventListener = function (this: AbortSignal, ...args: unknown[]): void {
+    open.get(this)?.delete(args[1]);
+    Reflect.apply(removeEventListener, this, args);
+  };
+  return {
+    get open(): number {
+      const live = [...open].filter(([signal]) => !(signal as AbortSignal).aborted);
+      return live.reduce((total, [, listeners]) => total + listeners.size, 0);
+    },
+    restore: () => Object.assign(AbortSignal.prototype, { addEventListener, removeEventListener }),
+  };
+}

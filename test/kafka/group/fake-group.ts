@@ -1,5 +1,6 @@
 import { silentLogger } from "../../../src/logger.ts";
 import { MockClock } from "../../../src/testing/mock-clock.ts";
+import { abortable } from "../../../src/kafka/client/abortable.ts";
 import { ClassicMember } from "../../../src/kafka/client/classic-member.ts";
 import { encodeAssignment, type GroupAssignment } from "../../../src/kafka/client/consumer-protocol.ts";
 import type {
@@ -158,8 +159,5 @@ export async function settle(): Promise<void> {
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    promise.then(resolve, reject);
-    signal.addEventListener("abort", () => reject(new Error("aborted")));
-  });
+  return abortable(promise, signal);
 }
