@@ -6,6 +6,7 @@ import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { GroupSession } from "./group-session.ts";
 import { sleep } from "./latch.ts";
 import { partitionKey, type CommitOffset } from "./protocol.ts";
+import { TransportError } from "./transport-error.ts";
 
 interface CommitQueueOptions {
   /** One OffsetCommit. Resolves with an error code for each partition key; rejects when nobody answered. */
@@ -46,6 +47,8 @@ const RETRIED: ReadonlySet<number> = new Set([
   ErrorCodes.NOT_COORDINATOR,
   ErrorCodes.REQUEST_TIMED_OUT,
   ErrorCodes.REBALANCE_IN_PROGRESS,
+  // A coordinator may hear of a new topic later than its leader does.
+  ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION,
   ErrorCodes.NOT_ENOUGH_REPLICAS,
   ErrorCodes.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   ErrorCodes.UNKNOWN_SERVER_ERROR,
@@ -63,6 +66,8 @@ export class CommitQueue {
   readonly #closed = new AbortController();
   #requests: CommitRequest[] = [];
   #running = false;
+  /** What came of the last try, if it has to be made again. */
+  #problem: Error | undefined;
 
   constructor(options: CommitQueueOptions) {
     this.#options = options;
@@ -80,7 +85,7 @@ export class CommitQueue {
         offsets,
         untilMs: this.#options.clock.monotonicMs() + timeoutMs,
         timer: this.#options.clock.setTimeout(() => {
-          this.#settle(request, () => reject(timedOut(offsets, timeoutMs)));
+          this.#settle(request, () => reject(timedOut(offsets, timeoutMs, this.#problem)));
         }, timeoutMs),
         resolve,
         reject,
@@ -88,6 +93,15 @@ export class CommitQueue {
       this.#requests.push(request);
       if (!this.#running) void this.#run();
     });
+  }
+
+  /** Partitions have come or gone: whoever waits for what is not ours any more need not. */
+  reassigned(): void {
+    for (const request of [...this.#requests]) {
+      if (!request.offsets.some((offset) => this.#isOurs(offset))) {
+        this.#settle(request, () => request.resolve([]));
+      }
+    }
   }
 
   /** Fails whatever is open. */
@@ -102,27 +116,33 @@ export class CommitQueue {
     this.#running = true;
     const { backoff, clock } = this.#options;
     while (this.#requests.length > 0) {
-      if (await this.#try()) backoff.reset();
+      this.#problem = await this.#try();
+      if (this.#problem === undefined) backoff.reset();
       else await sleep(clock, backoff.next(), this.#closed.signal);
     }
+    this.#problem = undefined;
     this.#running = false;
   }
 
-  /** One try for everything that is open. Returns whether it has come to an end, good or bad. */
-  async #try(): Promise<boolean> {
+  /** One try for everything that is open. Returns why it has to be made again; undefined when it has come to an end. */
+  async #try(): Promise<Error | undefined> {
     const { session: currentSession, clock, logger, requestTimeoutMs, forgetCoordinator } = this.#options;
     const session = currentSession();
     const requests = [...this.#requests];
+    const ours = new Set<CommitOffset>();
     const offsets = new Map<string, CommitOffset>();
     if (session !== undefined && !session.gone.isSet) {
       for (const request of requests) {
-        for (const offset of request.offsets)
-          if (this.#isOurs(offset)) offsets.set(partitionKey(offset), offset);
+        for (const offset of request.offsets) {
+          if (!this.#isOurs(offset)) continue;
+          ours.add(offset);
+          offsets.set(partitionKey(offset), offset);
+        }
       }
     }
     if (session === undefined || offsets.size === 0) {
       for (const request of requests) this.#settle(request, () => request.resolve([]));
-      return true;
+      return undefined;
     }
     const leftMs = Math.max(...requests.map((request) => request.untilMs)) - clock.monotonicMs();
     let codes: ReadonlyMap<string, number>;
@@ -130,31 +150,36 @@ export class CommitQueue {
       const timeoutMs = Math.max(1, Math.min(requestTimeoutMs, leftMs));
       codes = await this.#options.commit(session, [...offsets.values()], timeoutMs);
     } catch (error) {
+      if (!TransportError.is(error)) {
+        for (const request of requests) this.#settle(request, () => request.reject(failed(request, error)));
+        return undefined;
+      }
       logger.debug({ groupId: session.groupId, error }, "A commit was not answered; it is tried again.");
       forgetCoordinator();
-      return false;
+      return error;
     }
     const failed = [...codes].filter(([, code]) => code !== ErrorCodes.NONE);
     const ended = failed.find(([, code]) => SESSION_ERRORS.has(code));
     if (ended !== undefined) {
       const reason = `the coordinator answered a commit with ${errorName(ended[1])}`;
       session.gone.set({ errorCode: ended[1], reason });
-      return true;
+      return undefined;
     }
     const again = failed.find(([, code]) => RETRIED.has(code));
     if (again !== undefined) {
       const needsLookup =
         again[1] === ErrorCodes.NOT_COORDINATOR || again[1] === ErrorCodes.COORDINATOR_NOT_AVAILABLE;
       if (needsLookup) forgetCoordinator();
-      return false;
+      return new ConsumerError(`The coordinator answers ${again[0]} with ${errorName(again[1])}.`);
     }
-    for (const request of requests) this.#answer(request, codes);
-    return true;
+    for (const request of requests) this.#answer(request, ours, codes);
+    return undefined;
   }
 
-  #answer(request: CommitRequest, codes: ReadonlyMap<string, number>): void {
+  #answer(request: CommitRequest, ours: ReadonlySet<CommitOffset>, codes: ReadonlyMap<string, number>): void {
     const committed: CommitOffset[] = [];
     for (const offset of request.offsets) {
+      if (!ours.has(offset)) continue;
       const code = codes.get(partitionKey(offset));
       if (code === ErrorCodes.NONE) committed.push(offset);
       else if (code !== undefined) {
@@ -185,11 +210,25 @@ function describe(offsets: readonly CommitOffset[]): string {
   );
 }
 
-function timedOut(offsets: readonly CommitOffset[], timeoutMs: number): ConsumerError {
-  return new ConsumerError(
-    `The group's coordinator has not acknowledged the commit of ${describe(offsets)} within ${Math.round(timeoutMs)} ms.`,
-    { code: ErrorCode.COMMIT_FAILED },
-  );
+function timedOut(
+  offsets: readonly CommitOffset[],
+  timeoutMs: number,
+  problem: Error | undefined,
+): ConsumerError {
+  const what = `The group's coordinator has not acknowledged the commit of ${describe(offsets)}`;
+  const why = problem === undefined ? "." : `: ${problem.message}`;
+  return new ConsumerError(`${what} within ${Math.round(timeoutMs)} ms${why}`, {
+    code: ErrorCode.COMMIT_FAILED,
+    ...(problem === undefined ? {} : { cause: problem }),
+  });
+}
+
+function failed({ offsets }: CommitRequest, cause: unknown): ConsumerError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new ConsumerError(`The commit of ${describe(offsets)} has failed: ${why}`, {
+    code: ErrorCode.COMMIT_FAILED,
+    cause,
+  });
 }
 
 function refused(offset: CommitOffset, code: number): ConsumerError {

@@ -30,6 +30,9 @@ import { serializeError } from "./serialized-error.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { SubscribedTopics } from "./subscribed-topics.ts";
 
+/** A coordinator that is well answers a commit within 5 s (`offsets.commit.timeout.ms`): after this, it is looked up anew. */
+const MAX_COMMIT_REQUEST_MS = 10_000;
+
 export interface ConsumerEngineOptions {
   readonly config: ResolvedConsumerConfig;
   /** The other end is the consumer's on the main thread. */
@@ -107,7 +110,7 @@ export class ConsumerEngine {
       forgetCoordinator: () => this.#coordinator.forgetCoordinator(),
       session: () => this.#subscribed?.member.session,
       assignmentOf: (key) => this.#owned.get(key),
-      requestTimeoutMs: Math.min(config["session.timeout.ms"], config["socket.timeout.ms"]),
+      requestTimeoutMs: Math.min(MAX_COMMIT_REQUEST_MS, config["socket.timeout.ms"]),
       backoff: new Backoff({
         initialMs: config["retry.backoff.ms"],
         maxMs: config["retry.backoff.max.ms"],
@@ -274,6 +277,7 @@ export class ConsumerEngine {
     this.#owned.clear();
     this.#epochs.clear();
     this.#stored.clear();
+    this.#commits.reassigned();
   }
 
   /** Asks the main thread for something, and resolves when it says that it is through. */

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ErrorCode } from "../../../src/errors.ts";
+import { ArroyoError, ErrorCode } from "../../../src/errors.ts";
 import { Backoff } from "../../../src/kafka/client/backoff.ts";
 import { CommitQueue } from "../../../src/kafka/client/commit-queue.ts";
 import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
 import { GroupSession } from "../../../src/kafka/client/group-session.ts";
 import { partitionKey, type CommitOffset } from "../../../src/kafka/client/protocol.ts";
+import { TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { MockClock } from "../../../src/testing/mock-clock.ts";
 import { settle } from "./fake-group.ts";
@@ -15,7 +16,7 @@ interface Try {
   readonly offsets: Readonly<Record<string, number>>;
   /** Answers every partition with this code, or each with its own. */
   answer(code: number | Readonly<Record<string, number>>): Promise<void>;
-  fail(): Promise<void>;
+  fail(error?: Error): Promise<void>;
 }
 
 class Fixture {
@@ -47,8 +48,8 @@ class Fixture {
               resolve(new Map(codes));
               return settle();
             },
-            fail: () => {
-              reject(new Error("connection lost"));
+            fail: (error = new TransportError("broker 1 was lost")) => {
+              reject(error);
               return settle();
             },
           });
@@ -169,6 +170,71 @@ test("a partition that is refused fails its own commit and names the reason", as
   await refused;
   await (await fixture.nextTry()).answer(ErrorCodes.NONE);
   assert.deepEqual(await good, [at(1, 20)]);
+});
+
+test("a commit that gives up says what stood in its way", async () => {
+  const { queue, clock, ...fixture } = asFixture();
+  const unreachable = queue.commit([at(0, 10)], 1_000);
+  await (await fixture.nextTry()).fail();
+  const first = assert.rejects(unreachable, /broker 1 was lost/);
+  clock.advance(1_000);
+  await first;
+  await settle();
+  const loading = queue.commit([at(0, 10)], 1_000);
+  await (await fixture.nextTry()).answer(ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS);
+  const second = assert.rejects(loading, /COORDINATOR_LOAD_IN_PROGRESS/);
+  clock.advance(1_000);
+  await second;
+});
+
+test("what no other try can help fails a commit at once", async () => {
+  const { queue, ...fixture } = asFixture();
+  const done = queue.commit([at(0, 10)], 60_000);
+  const failed = assert.rejects(done, (error: ArroyoError) => {
+    assert.equal(error.code, ErrorCode.COMMIT_FAILED);
+    assert.match(error.message, /t\[0\]@10.*refused to authenticate/);
+    return true;
+  });
+  await (
+    await fixture.nextTry()
+  ).fail(new ArroyoError(ErrorCode.AUTHENTICATION, "broker 1 refused to authenticate this client"));
+  await failed;
+});
+
+test("a topic that the coordinator does not know yet is tried again, as Java's consumer does", async () => {
+  const { queue, clock, ...fixture } = asFixture();
+  const done = queue.commit([at(0, 10)], 60_000);
+  await (await fixture.nextTry()).answer(ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION);
+  clock.advance(100);
+  await (await fixture.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10)]);
+});
+
+test("when the assignment ends, nobody waits for a coordinator that does not answer", async () => {
+  const { queue, fixture, ...rest } = asFixture();
+  const all = queue.commit([at(0, 10)], 60_000);
+  const half = queue.commit([at(0, 11), at(1, 20)], 60_000);
+  const first = await rest.nextTry();
+  fixture.owned.delete("t:0");
+  queue.reassigned();
+  assert.deepEqual(await all, []);
+  await first.answer(ErrorCodes.NONE);
+  await (await rest.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await half, [at(1, 20)]);
+});
+
+test("an offset of an earlier assignment is not taken for committed when the partition's new one is", async () => {
+  const { queue, fixture, ...rest } = asFixture();
+  const before = queue.commit([at(0, 10), at(1, 5)], 60_000);
+  await (await rest.nextTry()).answer(ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS);
+  fixture.owned.set("t:0", 2);
+  const now = queue.commit([at(0, 7, 2)], 60_000);
+  rest.clock.advance(100);
+  const second = await rest.nextTry();
+  assert.deepEqual(second.offsets, { "t:1": 5, "t:0": 7 });
+  await second.answer(ErrorCodes.NONE);
+  assert.deepEqual(await before, [at(1, 5)]);
+  assert.deepEqual(await now, [at(0, 7, 2)]);
 });
 
 test("closing fails what is open, at once and without an unhandled rejection", async () => {
