@@ -151,7 +151,7 @@ export class CommitQueue {
       codes = await this.#options.commit(session, [...offsets.values()], timeoutMs);
     } catch (error) {
       if (!TransportError.is(error)) {
-        for (const request of requests) this.#settle(request, () => request.reject(failed(request, error)));
+        for (const request of requests) this.#settle(request, () => request.reject(failure(request, error)));
         return undefined;
       }
       logger.debug({ groupId: session.groupId, error }, "A commit was not answered; it is tried again.");
@@ -223,7 +223,7 @@ function timedOut(
   });
 }
 
-function failed({ offsets }: CommitRequest, cause: unknown): ConsumerError {
+function failure({ offsets }: CommitRequest, cause: unknown): ConsumerError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new ConsumerError(`The commit of ${describe(offsets)} has failed: ${why}`, {
     code: ErrorCode.COMMIT_FAILED,
