@@ -19,6 +19,8 @@ export const ErrorCode = {
   INVALID_STATE: "ARROYO_INVALID_STATE",
   CONFIGURATION: "ARROYO_CONFIGURATION",
   DEADLINE: "ARROYO_DEADLINE",
+  DLQ: "ARROYO_DLQ",
+  DLQ_LIMIT: "ARROYO_DLQ_LIMIT",
   STORAGE: "ARROYO_STORAGE",
   TRANSPORT: "ARROYO_TRANSPORT",
   AUTHENTICATION: "ARROYO_AUTHENTICATION",
@@ -231,6 +233,32 @@ export class DeadlineError extends ArroyoError {
 
   static is(error: unknown): error is DeadlineError {
     return hasCode(error, ErrorCode.DEADLINE);
+  }
+}
+
+/** A dead letter could not be delivered, or there were more of them than the limit allows. Nothing was dropped. */
+export class DlqError extends ArroyoError {
+  readonly partition: Partition;
+  readonly offset: number;
+
+  constructor(
+    partition: Partition,
+    offset: number,
+    problem: string,
+    options?: { readonly cause?: unknown; readonly code?: ErrorCode | undefined },
+  ) {
+    super(
+      options?.code ?? ErrorCode.DLQ,
+      `Dead letter of ${partition.topic.name}[${partition.index}] offset ${offset}: ${problem}`,
+      options,
+    );
+    this.partition = partition;
+    this.offset = offset;
+  }
+
+  /** Whether an error says that there were more invalid messages than the `DlqLimit` allows. */
+  static isLimit(error: unknown): boolean {
+    return hasCode(error, ErrorCode.DLQ_LIMIT);
   }
 }
 

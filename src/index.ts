@@ -4,11 +4,15 @@ export { systemClock, type Clock, type ClockTimer } from "./clock.ts";
 export { CommitLogError, decodeCommit, encodeCommit, type CommitLogEntry } from "./commit/codec.ts";
 export type { Commit, CommitOptions } from "./commit/commit.ts";
 export { CommitPolicy, IMMEDIATE, ONCE_PER_SECOND, type CommitPolicyOptions } from "./commit/policy.ts";
+export { DlqHeader, KafkaDlqProducer } from "./dlq/kafka-producer.ts";
+export { DlqLimit, DlqPolicy, type DlqLimitOptions, type DlqPolicyOptions } from "./dlq/policy.ts";
+export { NoopDlqProducer, type DlqProducer } from "./dlq/producer.ts";
 export {
   ArroyoError,
   ConfigurationError,
   ConsumerError,
   DeadlineError,
+  DlqError,
   EndOfPartition,
   ErrorCode,
   InvalidMessage,

@@ -58,6 +58,13 @@ export interface Consumer<out T> extends AsyncDisposable {
   tell(): ReadonlyMap<Partition, number>;
   /** Goes on from these offsets; nothing from before the seek is delivered after it. */
   seek(offsets: ReadonlyMap<Partition, number>): void;
+  /**
+   * Reads the message at an offset of an assigned partition again, for a dead letter. Does not move the position. A
+   * consumer without it makes its users remember more.
+   *
+   * @throws OffsetOutOfRange (it rejects) when the broker does not have it any more.
+   */
+  reread?(partition: Partition, offset: number): Promise<BrokerMessage<T>>;
   /** Notes offsets for the next commit. Those of partitions that are not ours (any more) are dropped. */
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void;
   /**

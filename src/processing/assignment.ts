@@ -164,14 +164,24 @@ export class Assignment<T> {
     return this.#done.get(partition) ?? this.startOffsets.get(partition);
   }
 
-  /** What is done and not committed, up to the limit of each partition. */
-  uncommitted(limit: (partition: Partition) => number): Map<Partition, number> {
+  /** Everything before these offsets is done. */
+  get done(): Committable {
+    return this.#done;
+  }
+
+  /** What is done and not committed, up to the limit of each partition, and whether a limit held something back. */
+  uncommitted(limit: (partition: Partition) => number): {
+    readonly offsets: Map<Partition, number>;
+    readonly limited: boolean;
+  } {
     const offsets = new Map<Partition, number>();
+    let limited = false;
     for (const [partition, done] of this.#done) {
       const offset = Math.min(done, limit(partition));
+      if (offset < done) limited = true;
       if (offset > (this.#committed.get(partition) ?? -1)) offsets.set(partition, offset);
     }
-    return offsets;
+    return { offsets, limited };
   }
 
   /** A commit of these offsets starts: the commit policy counts anew. */

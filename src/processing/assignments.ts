@@ -129,6 +129,7 @@ export class Assignments<T> {
     this.#log("Partitions were assigned.", partitions.keys());
     metrics.increment(MetricName.PARTITIONS_ASSIGNED, partitions.size);
     for (const partition of partitions.keys()) this.#partitions.add(partition);
+    this.#context.deadLetters?.assigned(partitions);
     if (this.#partitions.size === 0 || this.#stopping.aborted) return;
     if (this.#current !== undefined && factory.updatePartitions !== undefined) {
       for (const [partition, offset] of partitions) this.#current.startOffsets.set(partition, offset);
@@ -179,6 +180,7 @@ export class Assignments<T> {
   #remove(partitions: readonly Partition[]): void {
     for (const partition of partitions) this.#partitions.delete(partition);
     this.#inbox.remove(new Set(partitions));
+    this.#context.deadLetters?.removed(partitions);
     if (this.#partitions.size === 0) {
       this.#standbyAtMs = this.#context.clock.monotonicMs() + STANDBY_AFTER_MS;
     }
@@ -212,6 +214,7 @@ export class Assignments<T> {
         );
         throw error;
       });
+      await this.#context.deadLetters?.settle(deadline);
       await this.#commitDone(assignment, commitTimeoutMs);
       if (!complete) this.#rewind(assignment, new Set(leaving));
     } finally {

@@ -17,8 +17,10 @@ export class Committer<T> {
   #committedAtMs: number;
   #inFlight: Promise<Outcome> | undefined;
   #again: Assignment<T> | undefined;
+  /** Whether the last commit did not cover all that was done. */
+  #limited = false;
 
-  /** @param limit the offset that a partition may not be committed past for now. */
+  /** @param limit gives the offset that a partition may not be committed past for now. */
   constructor(context: ProcessingContext<T>, limit: (partition: Partition) => number) {
     this.#context = context;
     this.#limit = limit;
@@ -33,6 +35,11 @@ export class Committer<T> {
 
   commitIfDue(assignment: Assignment<T>, nowMs: number): void {
     if (nowMs >= this.dueAtMs(assignment)) this.commit(assignment);
+  }
+
+  /** The limits have moved: commits what was held back by them. */
+  limitsMoved(assignment: Assignment<T>): void {
+    if (this.#limited) this.commit(assignment);
   }
 
   /** Commits as soon as the commit that is under way has ended. An error ends the processor. */
@@ -64,7 +71,8 @@ export class Committer<T> {
     const { clock, consumer, metrics, logger } = this.#context;
     this.#committedAtMs = clock.monotonicMs();
     assignment.committing();
-    const offsets = assignment.uncommitted(this.#limit);
+    const { offsets, limited } = assignment.uncommitted(this.#limit);
+    this.#limited = limited;
     if (offsets.size === 0) return;
     try {
       consumer.stageOffsets(offsets);

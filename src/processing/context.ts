@@ -1,6 +1,7 @@
 import type { Consumer } from "../backend/consumer.ts";
 import type { Clock } from "../clock.ts";
 import type { CommitPolicy } from "../commit/policy.ts";
+import type { DeadLetters } from "../dlq/dead-letters.ts";
 import type { InvalidMessage } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { MetricsBuffer } from "../metrics/buffer.ts";
@@ -17,6 +18,8 @@ export interface ProcessingContext<T> {
   readonly logger: Logger;
   readonly metrics: MetricsBuffer;
   readonly wakeUp: WakeUp;
+  /** The dead letter queue, if there is a policy for one. */
+  readonly deadLetters: DeadLetters<T> | undefined;
   /** Ends the processor with an error, as soon as the loop has its turn. The first one counts. */
   fail(error: unknown): void;
   /** What to do about an InvalidMessage in a drain. Throws what ends the processor, such as a limit that was passed. */

@@ -1,11 +1,10 @@
 import { InvalidStateError, type InvalidMessage } from "../errors.ts";
-import type { Logger } from "../logger.ts";
 import { FILTERED_PAYLOAD } from "../message/filtered.ts";
-import { DerivedMessage, isFiltered } from "../message/message.ts";
+import { BrokerMessage, DerivedMessage, isFiltered, type Submitted } from "../message/message.ts";
 import { Partition } from "../message/partition.ts";
-import type { MetricsBuffer } from "../metrics/buffer.ts";
 import { MetricName } from "../metrics/names.ts";
 import { isAbout } from "../strategies/invalid.ts";
+import type { ProcessingContext } from "./context.ts";
 import type { Inbox } from "./inbox.ts";
 
 /** From a worker or a second installed copy it is not the same object. */
@@ -17,29 +16,36 @@ function partitionOf(error: InvalidMessage): Partition {
 const MAX_REPEATS = 10;
 
 /**
- * What the processor does about an InvalidMessage: counts it, takes it out of the inbox if it is the message that was
+ * What the processor does about an InvalidMessage: counts it, sends it to the dead letter queue, takes it out of the inbox if it is the message that was
  * just submitted, and has it committed in its turn if no strategy does.
  */
 export class InvalidMessages<T> {
   readonly #inbox: Inbox<T>;
-  readonly #logger: Logger;
-  readonly #metrics: MetricsBuffer;
+  readonly #context: Pick<ProcessingContext<T>, "clock" | "logger" | "metrics" | "deadLetters">;
   #last: { readonly partition: Partition; readonly offset: number } | undefined;
   #repeats = 0;
 
-  constructor(inbox: Inbox<T>, logger: Logger, metrics: MetricsBuffer) {
+  constructor(
+    inbox: Inbox<T>,
+    context: Pick<ProcessingContext<T>, "clock" | "logger" | "metrics" | "deadLetters">,
+  ) {
     this.#inbox = inbox;
-    this.#logger = logger;
-    this.#metrics = metrics;
+    this.#context = context;
+  }
+
+  /** Another chain comes to the messages: what it reports is no repetition. */
+  startAnew(): void {
+    this.#last = undefined;
   }
 
   /** For one that came from `submit` or `poll`: reports it, and has it committed in its turn. */
   handle(error: InvalidMessage): void {
-    this.report(error);
     const first = this.#inbox.first;
-    if (first !== undefined && isAbout(error, first)) {
+    const about = first !== undefined && isAbout(error, first) ? first : undefined;
+    this.report(error, about);
+    if (about !== undefined) {
       // A strategy that finds the filtered message invalid too cannot be helped.
-      if (error.needsCommit && !isFiltered(first)) this.#inbox.replaceFirst(first.replace(FILTERED_PAYLOAD));
+      if (error.needsCommit && !isFiltered(about)) this.#inbox.replaceFirst(about.replace(FILTERED_PAYLOAD));
       else this.#inbox.drop();
     } else if (error.needsCommit) {
       this.#inbox.insert(
@@ -49,26 +55,43 @@ export class InvalidMessages<T> {
   }
 
   /**
-   * For one that came from `join`, when nothing can be submitted any more.
+   * For one that came in a drain, when nothing can be submitted any more.
    *
-   * @throws InvalidStateError when a strategy reports the same message again and again.
+   * @param message the message itself, if it is at hand.
+   * @throws DlqError when there are more than the limit allows; InvalidStateError when a strategy reports the same message
+   * again and again.
    */
-  report(error: InvalidMessage): void {
+  report(error: InvalidMessage, message?: Submitted<T>): void {
     const { offset, reason } = error;
     const partition = partitionOf(error);
-    const repeated = this.#last?.partition === partition && this.#last.offset === offset;
-    if (repeated) this.#countRepeat(error);
-    else {
-      this.#last = { partition, offset };
-      this.#repeats = 0;
-      this.#metrics.increment(MetricName.INVALID_MESSAGES);
-      if (!error.logged) {
-        this.#logger.error(
-          { partition: String(partition), offset, reason, error: error.cause },
-          "A message is invalid.",
-        );
-      }
+    if (this.#last?.partition === partition && this.#last.offset === offset) {
+      this.#countRepeat(error);
+      return;
     }
+    this.#last = { partition, offset };
+    this.#repeats = 0;
+    this.#context.metrics.increment(MetricName.INVALID_MESSAGES);
+    if (!error.logged) {
+      this.#context.logger.error(
+        { partition: String(partition), offset, reason, error: error.cause },
+        "A message is invalid.",
+      );
+    }
+    this.#deadLetter(partition, offset, reason, message);
+  }
+
+  #deadLetter(
+    partition: Partition,
+    offset: number,
+    reason: string | undefined,
+    message: Submitted<T> | undefined,
+  ): void {
+    const { deadLetters, clock, metrics } = this.#context;
+    if (deadLetters === undefined) return;
+    const startedMs = clock.monotonicMs();
+    const known = message instanceof BrokerMessage && !isFiltered(message) ? message : undefined;
+    deadLetters.add(partition, offset, reason, known);
+    metrics.addTime(MetricName.DLQ_TIME, clock.monotonicMs() - startedMs);
   }
 
   #countRepeat(error: InvalidMessage): void {

@@ -40,6 +40,7 @@ export class Loop<T> {
   readonly #context: ProcessingContext<T>;
   readonly #parts: LoopParts<T>;
   readonly #backpressure: Backpressure;
+  #assignment: Assignment<T> | undefined;
   #pollDue = true;
   #strategiesPolledMs = -Infinity;
   #sliceStartMs = -Infinity;
@@ -90,7 +91,7 @@ export class Loop<T> {
   /** Waits for messages, or for anything else that is due. */
   async #take(): Promise<void> {
     const { inbox, poller, assignments, committer } = this.#parts;
-    const { clock, wakeUp } = this.#context;
+    const { clock, wakeUp, deadLetters } = this.#context;
     this.#backpressure.end();
     const { current } = assignments;
     const untilMs = Math.min(
@@ -100,23 +101,26 @@ export class Loop<T> {
     const messages = await wakeUp.waiting(untilMs, (signal, timeoutMs) =>
       poller.poll({ timeoutMs, maxMessages: MAX_MESSAGES_PER_POLL, signal }),
     );
-    if (messages.length > 0) inbox.put(messages);
+    if (messages.length > 0) inbox.put(deadLetters?.received(messages) ?? messages);
   }
 
-  /** A message was rejected: takes no other, but goes on polling for the group's sake. */
+  /** A message cannot be submitted now: takes no other, but goes on polling for the group's sake. */
   async #holdBack(): Promise<void> {
     const { poller } = this.#parts;
-    const { clock, wakeUp } = this.#context;
+    const { clock, wakeUp, metrics, deadLetters } = this.#context;
+    const startedMs = clock.monotonicMs();
+    const forDeadLetters = deadLetters?.full === true;
     this.#backpressure.count();
     const retryAtMs = this.#backpressure.retryAtMs();
     if (clock.monotonicMs() - poller.polledAtMs >= IDLE_POLL_EVERY_MS) await poller.poll({ maxMessages: 0 });
     await wakeUp.pause(retryAtMs);
+    if (forDeadLetters) metrics.addTime(MetricName.DLQ_TIME, clock.monotonicMs() - startedMs);
     this.#pollDue = true;
   }
 
   #turn(): void {
     const { inbox, assignments, committer } = this.#parts;
-    const { clock, metrics, wakeUp } = this.#context;
+    const { clock, metrics, wakeUp, deadLetters } = this.#context;
     const startedMs = clock.monotonicMs();
     metrics.increment(MetricName.RUN_COUNT);
     if (wakeUp.take(startedMs) || startedMs - this.#strategiesPolledMs >= SLICE_MS) this.#pollDue = true;
@@ -125,6 +129,7 @@ export class Loop<T> {
       this.#work(assignment, startedMs);
       const endedMs = clock.monotonicMs();
       metrics.addTime(MetricName.PROCESSING_TIME, endedMs - startedMs);
+      deadLetters?.done(assignment.done, endedMs);
       committer.commitIfDue(assignment, endedMs);
     } else if (!inbox.empty) {
       throw new InvalidStateError("The consumer delivered messages of partitions that it has not assigned.");
@@ -137,11 +142,19 @@ export class Loop<T> {
   #work(assignment: Assignment<T>, nowMs: number): void {
     const { inbox, invalidMessages } = this.#parts;
     const first = inbox.first;
+    if (assignment !== this.#assignment) {
+      this.#assignment = assignment;
+      invalidMessages.startAnew();
+    }
     try {
       if (this.#pollDue) {
         this.#pollDue = false;
         this.#strategiesPolledMs = nowMs;
         assignment.poll();
+      }
+      if (this.#context.deadLetters?.full === true) {
+        this.#backpressure.begin();
+        return;
       }
       inbox.submitTo(assignment.strategy, nowMs + SLICE_MS);
       this.#backpressure.end();

@@ -1,6 +1,8 @@
 import type { Consumer, TopicSubscription } from "../backend/consumer.ts";
 import { deadlineAfter, systemClock, type Clock } from "../clock.ts";
 import { ONCE_PER_SECOND, type CommitPolicy } from "../commit/policy.ts";
+import { DeadLetters } from "../dlq/dead-letters.ts";
+import type { DlqPolicy } from "../dlq/policy.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { Topic } from "../message/topic.ts";
@@ -35,6 +37,8 @@ export interface StreamProcessorOptions<T> {
   readonly factory: ProcessingStrategyFactory<NoInfer<T>>;
   /** When to commit. Commits go on beside the processing, one at a time. Default ONCE_PER_SECOND. */
   readonly commitPolicy?: CommitPolicy | undefined;
+  /** What to do about invalid messages. Default: they are counted, logged and dropped. */
+  readonly dlqPolicy?: DlqPolicy<NoInfer<T>> | undefined;
   /** How long strategies may take to finish on a revocation and at shutdown, in ms. Default 25,000. */
   readonly joinTimeoutMs?: number | undefined;
   /** Default: lines of JSON on standard error. */
@@ -71,6 +75,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
   readonly #subscription: TopicSubscription;
   readonly #stop = new AbortController();
   readonly #assignments: Assignments<T>;
+  readonly #committer: Committer<T>;
   readonly #poller: Poller<T>;
   readonly #loop: Loop<T>;
   #stoppedAtMs: number | undefined;
@@ -88,8 +93,21 @@ export class StreamProcessor<T> implements AsyncDisposable {
     this.#subscription = subscriptionOf(options.topic);
     const logger = options.logger ?? stderrLogger;
     const metrics = new MetricsBuffer(options.metrics ?? noopMetrics, clock);
+    const wakeUp = new WakeUp(clock);
+    const deadLetters =
+      options.dlqPolicy === undefined
+        ? undefined
+        : new DeadLetters<T>({
+            policy: options.dlqPolicy,
+            consumer,
+            clock,
+            metrics,
+            logger,
+            onDelivered: () => this.#deadLetterDelivered(),
+            onError: (error) => this.#fail(error),
+          });
     const inbox = new Inbox<T>(clock);
-    const invalidMessages = new InvalidMessages(inbox, logger, metrics);
+    const invalidMessages = new InvalidMessages(inbox, { clock, logger, metrics, deadLetters });
     this.#context = {
       consumer,
       factory,
@@ -98,11 +116,16 @@ export class StreamProcessor<T> implements AsyncDisposable {
       clock,
       logger,
       metrics,
-      wakeUp: new WakeUp(clock),
+      wakeUp,
+      deadLetters,
       fail: (error) => this.#fail(error),
       reportInvalid: (error) => invalidMessages.report(error),
     };
-    const committer = new Committer(this.#context, () => Infinity);
+    const committer = new Committer(
+      this.#context,
+      (partition) => deadLetters?.commitLimit(partition) ?? Infinity,
+    );
+    this.#committer = committer;
     const stopping = this.#stop.signal;
     this.#assignments = new Assignments(this.#context, { inbox, committer, stopping });
     this.#poller = new Poller(this.#context);
@@ -238,6 +261,12 @@ export class StreamProcessor<T> implements AsyncDisposable {
       if (this.#assignments.busy && clock.monotonicMs() < untilMs) this.#leavePoll();
       else this.#poller.abandon();
     }, POLL_GRACE_MS);
+  }
+
+  #deadLetterDelivered(): void {
+    const { current } = this.#assignments;
+    if (current !== undefined) this.#committer.limitsMoved(current);
+    this.#context.wakeUp.wake();
   }
 
   #fail(error: unknown): void {

@@ -43,9 +43,13 @@ export class FakeConsumer<T> implements Consumer<T> {
 
   /** Appends to the log of a partition. */
   send(partition: Partition, ...payloads: T[]): void {
+    for (const payload of payloads) this.sendAt(partition, 1_000, payload);
+  }
+
+  sendAt(partition: Partition, timestampMs: number | undefined, payload: T): void {
     const log = this.#logs.get(partition) ?? [];
     this.#logs.set(partition, log);
-    for (const payload of payloads) log.push(new BrokerMessage(payload, partition, log.length, 1_000));
+    log.push(new BrokerMessage(payload, partition, log.length, timestampMs));
     this.#wake?.();
   }
 
@@ -140,6 +144,14 @@ export class FakeConsumer<T> implements Consumer<T> {
       this.calls.push(`seek ${partition.index}:${offset}`);
       this.#positions.set(partition, offset);
     }
+  }
+
+  /** Set by tests of a consumer that can read a message again. */
+  reread?: (partition: Partition, offset: number) => Promise<BrokerMessage<T>>;
+
+  /** What lies in the log. */
+  logged(partition: Partition, offset: number): BrokerMessage<T> {
+    return this.#logs.get(partition)![offset]!;
   }
 
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void {

@@ -191,7 +191,7 @@ export async function run(): Promise<void> {
     consumer,
     topic: "orders",
     factory: fluent,
-    commitPolicy: undefined,
+    dlqPolicy: undefined,
   });
   await processor.run({ signal: AbortSignal.timeout(1) });
 }
