@@ -1,9 +1,8 @@
 import type { InvalidMessage } from "../errors.ts";
-import { FILTERED_PAYLOAD } from "../message/filtered.ts";
 import { isFiltered, type Message, type Submitted } from "../message/message.ts";
 import { type BatchLimits, checkBatchLimits, LimitedBuffer } from "./batch-limits.ts";
 import { BufferStep } from "./buffer.ts";
-import { isAbout } from "./invalid.ts";
+import { withoutItem } from "./invalid.ts";
 import type { ProcessingStrategy } from "./strategy.ts";
 
 export interface BatchOptions<T> extends BatchLimits<T> {}
@@ -47,17 +46,4 @@ class BatchBuffer<T> extends LimitedBuffer<T, readonly Message<T>[]> {
   protected add(message: Message<T>): void {
     this.value.push(message);
   }
-}
-
-/**
- * A batch without the item that an InvalidMessage is about, or a filtered message when it was the only one; undefined
- * when the payload is no batch or has no such item. The commit stays: the item is covered by the rest of its batch.
- */
-export function withoutItem<P>(message: Message<P>, error: InvalidMessage): Submitted<P> | undefined {
-  const { payload } = message;
-  if (!Array.isArray(payload)) return undefined;
-  const items = payload as Message<unknown>[];
-  const rest = items.filter((item) => !isAbout(error, item));
-  if (rest.length === items.length) return undefined;
-  return rest.length === 0 ? message.replace(FILTERED_PAYLOAD) : message.replace(rest as P);
 }

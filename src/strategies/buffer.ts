@@ -106,6 +106,8 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
   poll(): void {
     this.#lifecycle.assertPollable();
     try {
+      // First of all, so that nothing is committed past it before it is reported.
+      this.#throwDeferred();
       this.#outlet.poll();
       if (this.#handOn() && this.#isDue()) {
         this.#flush();
@@ -128,6 +130,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
 
   join(deadline: AbortSignal): Promise<void> {
     return this.#lifecycle.join(async () => {
+      this.#throwDeferred();
       await this.#drain.until(() => this.#lifecycle.terminated || this.#finish(), deadline);
       await this.#outlet.finish(deadline);
     });
@@ -219,11 +222,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
 
   /** Offers what was flushed. Returns whether nothing of it is left. */
   #handOn(): boolean {
-    const deferred = this.#deferred;
-    if (deferred !== undefined) {
-      this.#deferred = undefined;
-      throw deferred;
-    }
+    this.#throwDeferred();
     const outgoing = this.#outgoing;
     if (outgoing === undefined) return true;
     try {
@@ -236,6 +235,13 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
     this.#outgoing = undefined;
     this.#unplaced = undefined;
     return true;
+  }
+
+  #throwDeferred(): void {
+    const deferred = this.#deferred;
+    if (deferred === undefined) return;
+    this.#deferred = undefined;
+    throw deferred;
   }
 
   #takeOut(outgoing: Submitted<U>, error: InvalidMessage): void {

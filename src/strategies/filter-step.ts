@@ -72,15 +72,24 @@ export class FilterStep<T> implements ProcessingStrategy<T> {
     if (!this.#lifecycle.open) this.#lifecycle.refuse("submit");
     if (this.#outlet.waiting && !this.#outlet.retry()) throw MESSAGE_REJECTED;
     try {
-      if (!isFiltered(message) && this.#passed !== message && !this.#passes(message)) {
-        this.#drop(message);
-        return;
+      if (isFiltered(message)) {
+        // May come between two tries of a message that passed.
+        this.#next.submit(message);
+      } else {
+        if (this.#passed !== message && !this.#passes(message)) {
+          this.#drop(message);
+          return;
+        }
+        this.#passed = message;
+        this.#next.submit(message);
+        this.#passed = undefined;
       }
-      this.#passed = isFiltered(message) ? undefined : message;
-      this.#next.submit(message);
-      this.#passed = undefined;
     } catch (error) {
-      if (InvalidMessage.is(error) && isAbout(error, message) && takeOverCommit(error)) this.#hold(message);
+      if (InvalidMessage.is(error) && isAbout(error, message)) {
+        if (takeOverCommit(error)) this.#hold(message);
+        // A step further down sees to its commit, and with it to that of what was dropped before it.
+        else if (this.#passed === message) this.#supersede(message);
+      }
       throw error;
     }
     if (this.#dropped.size > 0) this.#supersede(message);

@@ -111,6 +111,7 @@ export class StrategyGuard<T, U> implements ProcessingStrategy<T> {
     const committable = this.#invalid;
     this.#invalid = new Map();
     this.#outlet.push(new DerivedMessage(FILTERED_PAYLOAD, committable));
+    this.#outlet.throwDeferred();
     return !this.#outlet.waiting;
   }
 

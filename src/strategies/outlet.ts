@@ -1,7 +1,7 @@
 import { InvalidMessage, MessageRejected } from "../errors.ts";
-import { FILTERED_PAYLOAD } from "../message/filtered.ts";
+import { FILTERED_PAYLOAD, type FilteredPayload } from "../message/filtered.ts";
 import type { Submitted } from "../message/message.ts";
-import { isAbout, takeOverCommit } from "./invalid.ts";
+import { isAbout, takeOverCommit, withoutItem } from "./invalid.ts";
 import { detachedRuntime } from "./runtime.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 
@@ -60,18 +60,29 @@ export class Outlet<T> {
   }
 
   /**
+   * Throws the InvalidMessage that waits for the next call, if there is one: before anything else is called further
+   * down, so that nothing is committed past a message that is not reported yet.
+   */
+  throwDeferred(): void {
+    const error = this.#error;
+    if (error === undefined) return;
+    this.#error = undefined;
+    throw error;
+  }
+
+  /**
    * Tries again to hand on what is kept. Returns whether nothing waits any more.
    *
    * @throws InvalidMessage about what is kept, or about an earlier message.
    */
   retry(): boolean {
-    this.#throwError();
+    this.throwDeferred();
     const kept = this.#kept;
     if (kept === undefined) return true;
     this.#kept = undefined;
     try {
       this.push(kept);
-      this.#throwError();
+      this.throwDeferred();
     } finally {
       if (this.#kept === undefined) this.#emptied?.();
     }
@@ -80,7 +91,7 @@ export class Outlet<T> {
 
   /** The next step's poll, then a retry. */
   poll(): void {
-    this.#throwError();
+    this.throwDeferred();
     this.#next.poll();
     this.retry();
   }
@@ -114,13 +125,6 @@ export class Outlet<T> {
     this.#next.terminate();
   }
 
-  #throwError(): void {
-    const error = this.#error;
-    if (error === undefined) return;
-    this.#error = undefined;
-    throw error;
-  }
-
   #notTaken(message: Submitted<T>, error: unknown): void {
     if (MessageRejected.is(error)) {
       this.#kept = message;
@@ -131,9 +135,12 @@ export class Outlet<T> {
       this.standIn(message, error);
       throw error;
     }
-    // The next step has not looked at this message yet, and it counts as taken: so the error waits for the next call,
-    // where it cannot be mistaken for an answer about the message that comes with it.
-    this.#kept = message;
+    // About one of a batch: the rest of it still commits that one. Otherwise the next step has not looked at this message
+    // yet. In both cases it counts as taken: so the error waits for the next call, where it cannot be mistaken for an
+    // answer about the message that comes with it.
+    const rest = withoutItem<T | FilteredPayload>(message, error);
+    if (rest !== undefined) takeOverCommit(error);
+    this.#kept = (rest ?? message) as Submitted<T>;
     this.#error = error;
     this.#runtime.wake();
   }

@@ -11,10 +11,9 @@ import {
 import { FILTERED_PAYLOAD, type FilteredPayload } from "../message/filtered.ts";
 import { DerivedMessage, isFiltered, type Message, type Submitted } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
-import { withoutItem } from "./batch.ts";
 import { Drain } from "./drain.ts";
 import { Fifo } from "./fifo.ts";
-import { isAbout, takeOverCommit } from "./invalid.ts";
+import { isAbout, takeOverCommit, withoutItem } from "./invalid.ts";
 import { type MessageKey, normalKey } from "./keyed.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { Outlet } from "./outlet.ts";

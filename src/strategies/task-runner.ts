@@ -2,9 +2,8 @@ import { InvalidMessage, InvalidStateError, MessageRejected } from "../errors.ts
 import { FILTERED_PAYLOAD } from "../message/filtered.ts";
 import { isFiltered, type Message, type Submitted } from "../message/message.ts";
 import { MetricName } from "../metrics/names.ts";
-import { withoutItem } from "./batch.ts";
 import { Fifo } from "./fifo.ts";
-import { isAbout, takeOverCommit } from "./invalid.ts";
+import { isAbout, takeOverCommit, withoutItem } from "./invalid.ts";
 import { type Keyed, KeyedOrder, type MessageKey } from "./keyed.ts";
 import { backOff, type RetryPolicy } from "./retry.ts";
 import { detachedRuntime } from "./runtime.ts";

@@ -9,7 +9,7 @@ import {
 } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
 import { Drain } from "./drain.ts";
-import { isAbout, takeOverCommit } from "./invalid.ts";
+import { isAbout, takeOverCommit, withoutItem } from "./invalid.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { Outlet } from "./outlet.ts";
 import { detachedRuntime } from "./runtime.ts";
@@ -100,6 +100,8 @@ export class Unfold<T, U> implements ProcessingStrategy<T> {
   poll(): void {
     this.#lifecycle.assertPollable();
     try {
+      // First of all, so that nothing is committed past it before it is reported.
+      this.#throwDeferred();
       this.#outlet.poll();
       this.#handOn();
     } finally {
@@ -119,6 +121,7 @@ export class Unfold<T, U> implements ProcessingStrategy<T> {
 
   join(deadline: AbortSignal): Promise<void> {
     return this.#lifecycle.join(async () => {
+      this.#throwDeferred();
       await this.#drain.until(() => this.#lifecycle.terminated || this.#handOn(), deadline);
       await this.#outlet.finish(deadline);
     });
@@ -149,11 +152,7 @@ export class Unfold<T, U> implements ProcessingStrategy<T> {
 
   /** Offers the parts that are left, in order. Returns whether none is left. */
   #handOn(): boolean {
-    const deferred = this.#deferred;
-    if (deferred !== undefined) {
-      this.#deferred = undefined;
-      throw deferred;
-    }
+    this.#throwDeferred();
     for (;;) {
       const part = this.#parts[this.#at];
       if (part === undefined) break;
@@ -175,6 +174,13 @@ export class Unfold<T, U> implements ProcessingStrategy<T> {
     return true;
   }
 
+  #throwDeferred(): void {
+    const deferred = this.#deferred;
+    if (deferred === undefined) return;
+    this.#deferred = undefined;
+    throw deferred;
+  }
+
   /** The next step found a part invalid, or an earlier message. Returns whether that is to be reported. */
   #takeOut(part: Submitted<U>, error: InvalidMessage): boolean {
     this.#runtime.wake();
@@ -187,6 +193,12 @@ export class Unfold<T, U> implements ProcessingStrategy<T> {
       const reported = ofOrigin && this.#originInvalid;
       this.#originInvalid ||= ofOrigin;
       return !reported;
+    }
+    const rest = isFiltered(part) ? undefined : withoutItem(part, error);
+    if (rest !== undefined) {
+      takeOverCommit(error);
+      this.#parts[this.#at] = rest;
+      return true;
     }
     // About a message further down, then: the part is offered again. But if that gives the same answer, it was about
     // something in it.

@@ -112,6 +112,7 @@ export class ContractLedger<T> {
     entry.reports++;
     assert.equal(entry.reports, 1, `message ${entry.n} was reported more than once`);
     assert.equal(entry.outputs, 0, `message ${entry.n} went on and was reported`);
+    if (entry.leftToNext) this.#commit(entry.partition, entry.offset + 1);
   }
 
   noteOutput(message: Submitted<unknown>): void {
@@ -146,7 +147,7 @@ export class ContractLedger<T> {
       );
     }
     for (const partition of PARTITIONS) {
-      const last = this.#entries.findLast((entry) => entry.partition === partition && !entry.leftToNext);
+      const last = this.#entries.findLast((entry) => entry.partition === partition);
       if (last === undefined) continue;
       const committed = this.#committed.get(partition) ?? 0;
       assert.ok(

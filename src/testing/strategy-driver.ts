@@ -139,22 +139,28 @@ export class StrategyDriver<T> implements StrategyRuntime {
     end.catch(() => {});
     for (let tries = 0; ; tries++) {
       await turn();
+      if (!ended) await this.#passTime();
+      // First of all: a poll must not bring on anything before what the join found invalid is reported.
       if (ended) return await end;
       if (tries === MAX_TRIES) throw new Error("is stuck: its join neither ends nor gets on");
-      await this.#getOn();
+      this.poll();
     }
   }
 
-  /** After a rejection or in a join: whatever is asked for, otherwise a little later a poll. */
+  /** After a rejection. */
   async #getOn(): Promise<void> {
     await turn();
-    if (!this.#woken) {
-      const nowMs = this.clock.monotonicMs();
-      const dueMs = Math.min(nowMs + RETRY_AFTER_MS, this.#wakeAtMs, this.clock.nextDueMs ?? Infinity);
-      this.clock.advance(Math.max(0, dueMs - nowMs));
-      await turn();
-    }
+    await this.#passTime();
     this.poll();
+  }
+
+  /** To when something is asked for, or at most to a little later. */
+  async #passTime(): Promise<void> {
+    if (this.#woken) return;
+    const nowMs = this.clock.monotonicMs();
+    const dueMs = Math.min(nowMs + RETRY_AFTER_MS, this.#wakeAtMs, this.clock.nextDueMs ?? Infinity);
+    this.clock.advance(Math.max(0, dueMs - nowMs));
+    await turn();
   }
 
   #pollIfAsked(): void {
