@@ -31,8 +31,9 @@ export async function readAll(
     const ends = await kafka.endOffsets(topic, partitions);
     if ([...ends.values()].reduce((sum, end) => sum + end, 0) >= count) {
       const records: ReadRecord[] = [];
-      for (const [partition, end] of ends)
-        records.push(...(await readPartition(kafka, topic, partition, end)));
+      for (const [partition, end] of ends) {
+        for (const record of await readPartition(kafka, topic, partition, end)) records.push(record);
+      }
       return records;
     }
     if (performance.now() > deadline) throw new Error(`${topic} does not come to ${count} records`);
