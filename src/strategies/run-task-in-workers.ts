@@ -12,6 +12,21 @@ import { Outlet } from "./outlet.ts";
 import { detachedRuntime } from "./runtime.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 
+const LOG_OVERFLOW_EVERY_MS = 60_000;
+
+const OVERFLOWS = {
+  input: {
+    metric: MetricName.WORKERS_INPUT_OVERFLOW,
+    option: "inputBlockBytes (or maxInputBlockBytes)",
+    text: "A batch for workers was split, since its messages did not fit into one block.",
+  },
+  output: {
+    metric: MetricName.WORKERS_OUTPUT_OVERFLOW,
+    option: "outputBlockBytes (or maxOutputBlockBytes)",
+    text: "A batch was split in its worker, since its results did not fit into one block.",
+  },
+} as const;
+
 /** How {@link RunTaskInWorkers} runs its task. */
 export interface RunTaskInWorkersOptions<in T, out U> {
   /** What to run, see `workerTask`. */
@@ -72,8 +87,6 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
   readonly #maxBatchTimeMs: number;
   /** How many batches there may be. */
   readonly #maxBatches: number;
-  readonly #input: BlockSize;
-  readonly #output: BlockSize;
   readonly #lifecycle: Lifecycle = new Lifecycle("RunTaskInWorkers");
   readonly #outlet: Outlet<U>;
   #runtime: StrategyRuntime = detachedRuntime;
@@ -88,6 +101,8 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
    * Otherwise its commit could be made before there is a dead letter.
    */
   #inPlace: Message<FilteredPayload> | undefined;
+  /** When the next overflow may be logged. */
+  readonly #nextLogMs = new Map<"input" | "output", number>();
   /** Once a join has begun, it alone hands results on: two callers at once could see two errors in the wrong order. */
   #joining = false;
   /** Ends the wait of a join for the next results. */
@@ -107,16 +122,15 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
     this.#maxBatchSize = maxBatchSize;
     this.#maxBatchTimeMs = maxBatchTimeMs;
     this.#maxBatches = pool.workers + prefetchBatches;
-    this.#input = new BlockSize("Input", options.inputBlockBytes, options.maxInputBlockBytes);
-    this.#output = new BlockSize("Output", options.outputBlockBytes, options.maxOutputBlockBytes);
     this.#outlet = new Outlet(next);
     this.#context = {
       task: { module: task.module.href, exportName: task.exportName },
-      input: this.#input,
-      output: this.#output,
+      input: new BlockSize("Input", options.inputBlockBytes, options.maxInputBlockBytes),
+      output: new BlockSize("Output", options.outputBlockBytes, options.maxOutputBlockBytes),
       metrics: this.#runtime.metrics,
       logger: this.#runtime.logger,
       arrived: () => this.#arrived(),
+      overflowed: (which, messages) => this.#overflowed(which, messages),
     };
   }
 
@@ -137,7 +151,8 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
       this.#begin();
     }
     if (!this.#open!.add(message)) {
-      this.#overflowed();
+      this.#overflowed("input", this.#open!.size);
+      this.#send();
       this.#begin();
       this.#open!.add(message);
     }
@@ -186,21 +201,25 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
     const { metrics } = this.#runtime;
     metrics.timing(MetricName.WORKERS_BATCH_MESSAGES, batch.size);
     metrics.timing(MetricName.WORKERS_BATCH_BYTES, batch.bytes);
-    if (this.#input.saw(batch.bytes)) metrics.increment(MetricName.WORKERS_INPUT_RESIZE);
+    if (this.#context.input.saw(batch.bytes)) metrics.increment(MetricName.WORKERS_INPUT_RESIZE);
     this.#batches.push(batch);
     batch.run(this.#pool);
     this.#gauge();
   }
 
-  /** The open batch has no room for the message that came, and goes as it is. */
-  #overflowed(): void {
-    const { metrics, logger } = this.#runtime;
-    metrics.increment(MetricName.WORKERS_INPUT_OVERFLOW);
+  /** Counts each batch that was split, and logs one a minute: where blocks are too small, every batch is split. */
+  #overflowed(which: "input" | "output", messages: number): void {
+    const { metrics, logger, clock } = this.#runtime;
+    const { metric, option, text } = OVERFLOWS[which];
+    metrics.increment(metric);
+    const nowMs = clock.monotonicMs();
+    if (nowMs < (this.#nextLogMs.get(which) ?? 0)) return;
+    this.#nextLogMs.set(which, nowMs + LOG_OVERFLOW_EVERY_MS);
+    const { maxBytes } = this.#context[which];
     logger.warn(
-      { messages: this.#open!.size, maxBytes: this.#input.maxBytes },
-      "A batch for workers was split, since its messages did not fit into one block.",
+      { messages, maxBytes },
+      `${text} Raise ${option}, or have smaller batches. Logged once a minute.`,
     );
-    this.#send();
   }
 
   #arrived(): void {

@@ -23,6 +23,8 @@ export interface BatchContext {
   readonly logger: Logger;
   /** Called when there is something to hand on. */
   readonly arrived: () => void;
+  /** Called when a batch was split after so many messages, since a block was full. */
+  readonly overflowed: (which: "input" | "output", messages: number) => void;
 }
 
 /** Messages as they lie in a block. */
@@ -136,16 +138,10 @@ export class Batch<T, U> implements WorkerJob {
 
   done(results: RunResults): void {
     this.#inWork = false;
-    const { output, metrics, logger } = this.#context;
+    const { output, metrics } = this.#context;
     metrics.timing(MetricName.WORKERS_OUTPUT_MESSAGES, results.count);
     metrics.timing(MetricName.WORKERS_OUTPUT_BYTES, results.bytes);
-    if (results.full) {
-      metrics.increment(MetricName.WORKERS_OUTPUT_OVERFLOW);
-      logger.warn(
-        { messages: results.count, of: this.size - this.#from, maxBytes: output.maxBytes },
-        "A batch was split in its worker, since its results did not fit into one block; the rest is done next.",
-      );
-    }
+    if (results.full) this.#context.overflowed("output", results.count);
     if (output.saw(results.bytes)) metrics.increment(MetricName.WORKERS_OUTPUT_RESIZE);
     this.#results = new ValueReader(results.block, results.partitions);
     this.#resultsEnd = this.#from + results.count;

@@ -1,6 +1,6 @@
 import { InvalidMessage, WorkerError } from "../errors.ts";
-import { BrokerMessage, DerivedMessage, type Message } from "../message/message.ts";
-import { isAbout } from "../strategies/invalid.ts";
+import { isFiltered, type Message, type Submitted } from "../message/message.ts";
+import { isAbout, withoutItem } from "../strategies/invalid.ts";
 import { Shared, type RunRequest, type RunResults, type TaskName } from "./protocol.ts";
 import { ResultWriter } from "./result-writer.ts";
 import { ValueReader } from "./value-reader.ts";
@@ -59,10 +59,10 @@ export async function runBatch(
 /** Runs a task on one message, and returns a promise only if the task does. */
 function runOne(
   task: TaskFunction,
-  message: Message<unknown> | undefined,
+  message: Submitted<unknown> | undefined,
   results: ResultWriter,
 ): Promise<void> | undefined {
-  if (message === undefined) {
+  if (message === undefined || isFiltered(message)) {
     results.filtered();
     return undefined;
   }
@@ -107,7 +107,7 @@ function runRest(
     results.invalid(error);
     return undefined;
   }
-  const rest = without(message, error);
+  const rest = withoutItem(message, error);
   if (rest === undefined) {
     results.failed(
       new WorkerError(
@@ -120,18 +120,6 @@ function runRest(
   }
   results.leftOut(error);
   return runOne(task, rest, results);
-}
-
-/** A batch of messages without the one that is invalid; undefined when there is no such message in it. */
-function without(message: Message<unknown>, error: InvalidMessage): Message<unknown> | undefined {
-  const { payload } = message;
-  if (!Array.isArray(payload)) return undefined;
-  const rest = payload.filter((one: unknown) => !(isMessage(one) && isAbout(error, one)));
-  return rest.length === payload.length ? undefined : message.replace(rest);
-}
-
-function isMessage(value: unknown): value is Message<unknown> {
-  return value instanceof BrokerMessage || value instanceof DerivedMessage;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

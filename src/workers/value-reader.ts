@@ -1,6 +1,6 @@
 import { deserialize } from "node:v8";
 import { FILTERED_PAYLOAD } from "../message/filtered.ts";
-import { BrokerMessage, DerivedMessage, type Message, type Submitted } from "../message/message.ts";
+import { BrokerMessage, DerivedMessage, type Message } from "../message/message.ts";
 import { Partition } from "../message/partition.ts";
 import { payloadOfBody } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
@@ -22,10 +22,10 @@ export class ValueReader {
     this.#partitions = partitions.map(([topic, index]) => Partition.of(topic, index));
   }
 
-  /** The next message; undefined for a filtered one, which is nothing to work on. */
+  /** The next message; undefined for a filtered one, of which nothing else was sent. */
   message(): Message<unknown> | undefined {
-    const message = this.#tagged() as Submitted<unknown>;
-    return message === (FILTERED_PAYLOAD as unknown) ? undefined : message;
+    const message = this.#tagged();
+    return message === FILTERED_PAYLOAD ? undefined : (message as Message<unknown>);
   }
 
   /** What comes next: a value, or what is there instead of one. */

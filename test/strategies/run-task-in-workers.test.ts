@@ -17,7 +17,7 @@ function fetched(payload: KafkaPayload): KafkaPayload {
   return payloadOfBody(bytes, 5, writeBody(payload, bytes, 5));
 }
 
-describe("RunTaskInWorkers, what goes in and comes out", () => {
+describe("RunTaskInWorkers, what goes in and comes out", { timeout: 120_000 }, () => {
   it("hands results on in the order of the messages, however long each takes", async () => {
     await using pool = makePool({ workers: 2 });
     const driver = new Driver(pool, { task: task(TASKS, "sleep"), maxBatchSize: 2 });
@@ -171,7 +171,7 @@ describe("RunTaskInWorkers, what goes in and comes out", () => {
   });
 });
 
-describe("RunTaskInWorkers and filtered messages", () => {
+describe("RunTaskInWorkers and filtered messages", { timeout: 120_000 }, () => {
   it("passes them on in their turn, without the task", async () => {
     await using pool = makePool({ workers: 2 });
     const driver = new Driver(pool, { task: task(TASKS, "sleep") });
@@ -224,7 +224,7 @@ describe("RunTaskInWorkers and filtered messages", () => {
   });
 });
 
-describe("RunTaskInWorkers, how it makes batches", () => {
+describe("RunTaskInWorkers, how it makes batches", { timeout: 120_000 }, () => {
   const sizes = ({ runtime }: { readonly runtime: WakingRuntime }): readonly number[] =>
     runtime.metrics.timings(MetricName.WORKERS_BATCH_MESSAGES);
 
@@ -269,6 +269,7 @@ describe("RunTaskInWorkers, how it makes batches", () => {
     assert.deepEqual(await driver.run(...payloads), payloads);
     assert.deepEqual(sizes(driver), [2, 1, 3]);
     assert.equal(driver.runtime.metrics.count(MetricName.WORKERS_INPUT_OVERFLOW), 2);
+    assert.equal(driver.runtime.logger.lines.length, 1, "once a minute is enough");
     assert.ok(driver.runtime.logger.has("A batch for workers was split"));
     assert.equal(driver.runtime.metrics.count(MetricName.WORKERS_INPUT_RESIZE), 0);
     for (const bytes of driver.runtime.metrics.timings(MetricName.WORKERS_BATCH_BYTES))
@@ -356,7 +357,7 @@ describe("RunTaskInWorkers, how it makes batches", () => {
   });
 });
 
-describe("RunTaskInWorkers and back-pressure", () => {
+describe("RunTaskInWorkers and back-pressure", { timeout: 120_000 }, () => {
   it("rejects when each worker has a batch and the prefetched ones are there, until one has come back", async () => {
     await using pool = makePool();
     const driver = new Driver<string, string>(pool, {
@@ -410,7 +411,7 @@ describe("RunTaskInWorkers and back-pressure", () => {
   });
 });
 
-describe("RunTaskInWorkers and invalid messages", () => {
+describe("RunTaskInWorkers and invalid messages", { timeout: 120_000 }, () => {
   it("reports each once, in order, with partition, offset and reason, and passes a filtered one on in its place", async () => {
     await using pool = makePool({ workers: 2 });
     const driver = new Driver(pool, { task: task(TASKS, "refuseOdd") });
@@ -459,6 +460,18 @@ describe("RunTaskInWorkers and invalid messages", () => {
     );
   });
 
+  it("passes a filtered message on in the place of a batch of which nothing is left", async () => {
+    await using pool = makePool();
+    const driver = new Driver(pool, { task: task(TASKS, "sumOfEven") });
+    await driver.submitMessage(derived([at(3, 0), at(5, 1)], [[P0, 2]]));
+    await driver.finish();
+    assert.deepEqual(driver.sink.described, ["- -> 0:2"]);
+    assert.deepEqual(
+      driver.invalid.map(({ error }) => error.offset),
+      [0, 1],
+    );
+  });
+
   it("refuses an InvalidMessage about a message that the task does not have", async () => {
     await using pool = makePool();
     const driver = new Driver<string, never>(pool, { task: task(TASKS, "elsewhere") });
@@ -482,7 +495,7 @@ describe("RunTaskInWorkers and invalid messages", () => {
   });
 });
 
-describe("RunTaskInWorkers and errors of the task", () => {
+describe("RunTaskInWorkers and errors of the task", { timeout: 120_000 }, () => {
   for (const name of ["failAt", "failLater"] as const) {
     it(`surfaces them as they are, after what came before (${name})`, async () => {
       await using pool = makePool({ workers: 2 });
@@ -560,7 +573,7 @@ describe("RunTaskInWorkers and errors of the task", () => {
   });
 });
 
-describe("RunTaskInWorkers, how it is made and ended", () => {
+describe("RunTaskInWorkers, how it is made and ended", { timeout: 120_000 }, () => {
   it("refuses options that make no sense, and names them", async () => {
     await using pool = makePool();
     const good = { task: task(TASKS, "sleep"), pool, maxBatchSize: 1, maxBatchTimeMs: 1 };

@@ -33,7 +33,7 @@ async function failure(driver: { until(condition: () => boolean): Promise<void> 
     );
 }
 
-describe("WorkerPool, when a worker dies", () => {
+describe("WorkerPool, when a worker dies", { timeout: 120_000 }, () => {
   const deaths = {
     "process.exit in the task": task(TASKS, "exitOnce"),
     "an error from a timer while the task waits": task(TASKS, "throwFromTimer"),
@@ -100,7 +100,7 @@ describe("WorkerPool, when a worker dies", () => {
   });
 });
 
-describe("WorkerPool, when a worker stalls", () => {
+describe("WorkerPool, when a worker stalls", { timeout: 120_000 }, () => {
   for (const name of ["hangAt", "hungForever"] as const) {
     it(`ends it, and says at which message it was (${name})`, async () => {
       const clock = new MockClock();
@@ -139,7 +139,7 @@ describe("WorkerPool, when a worker stalls", () => {
   });
 });
 
-describe("WorkerPool and its initializer", () => {
+describe("WorkerPool and its initializer", { timeout: 120_000 }, () => {
   it("has run it before the first task, in each worker", async () => {
     await using pool = makePool({ workers: 2, initializer: task(TASKS, "setUp") });
     const driver = new Driver<string, string>(pool, { task: task(TASKS, "told"), maxBatchSize: 1 });
@@ -177,7 +177,7 @@ describe("WorkerPool and its initializer", () => {
   });
 });
 
-describe("WorkerPool, shared", () => {
+describe("WorkerPool, shared", { timeout: 120_000 }, () => {
   it("serves two strategies at once, each its own task, each in order", async () => {
     await using pool = makePool({ workers: 2 });
     const one = new Driver<number, number>(pool, { task: task(TASKS, "sleep"), maxBatchSize: 2 });
@@ -214,7 +214,7 @@ describe("WorkerPool, shared", () => {
   });
 });
 
-describe("WorkerPool, when work is given up", () => {
+describe("WorkerPool, when work is given up", { timeout: 120_000 }, () => {
   it("lets the message in work come to its end, and begins none after it", async () => {
     using announcements = new Announcements();
     await using pool = makePool();
@@ -230,7 +230,7 @@ describe("WorkerPool, when work is given up", () => {
   });
 });
 
-describe("WorkerPool, how it is made and ended", () => {
+describe("WorkerPool, how it is made and ended", { timeout: 120_000 }, () => {
   it("refuses options that make no sense, and names them", () => {
     for (const [options, message] of [
       [{ workers: 0 }, /workers is 0/],
