@@ -95,6 +95,45 @@ describe("a dead letter", () => {
     assert.deepEqual(bench.chain.payloads, ["a"]);
   });
 
+  it("is sent once while it is on its way, also when others are reported in between", async () => {
+    const { dlq, bench: used } = setUp();
+    await using bench = used;
+    dlq.delivers = false;
+    await bench.start(P0);
+    bench.chain.holds = true;
+    bench.consumer.send(P0, "a", "b");
+    await bench.settle();
+    const reports = [0, 1, 0].map((offset) => new InvalidMessage(P0, offset, { needsCommit: false }));
+    bench.chain.onPoll = () => {
+      const error = reports.shift();
+      if (error !== undefined) throw error;
+    };
+    bench.chain.runtime!.wake();
+    await bench.settle();
+    assert.deepEqual(reports, []);
+    assert.deepEqual(dlq.letters, ["a 0/0", "b 0/1"]);
+  });
+
+  it("is sent again when its message comes again, with another assignment", async () => {
+    const { dlq, bench: used } = setUp();
+    await using bench = used;
+    bench.factory.onCreate = (chain) => {
+      chain.onSubmit = (message) => {
+        throw InvalidMessage.from(message, { needsCommit: false });
+      };
+    };
+    await bench.start(P0);
+    bench.consumer.send(P0, "bad");
+    await bench.settle();
+    const revoked = bench.consumer.revoke([P0]);
+    await bench.advance(100);
+    await revoked;
+    bench.consumer.assign(P0);
+    await bench.advance(1_000);
+    assert.deepEqual(dlq.letters, ["bad 0/0", "bad 0/0"]);
+    assert.equal(bench.metrics.count(MetricName.INVALID_MESSAGES), 2);
+  });
+
   it("that has not arrived holds commits back, but not the processing", async () => {
     const { dlq, bench: used } = setUp({}, { commitPolicy: IMMEDIATE });
     await using bench = used;

@@ -130,6 +130,25 @@ describe("StreamProcessor", () => {
       await bench.stop();
     });
 
+    it("ends a slice after a few milliseconds also in the middle of a batch", async () => {
+      await using bench = new Bench();
+      await bench.start(P0);
+      const order: string[] = [];
+      bench.chain.onSubmit = (message) => {
+        bench.clock.advance(3);
+        order.push(String(message.payload));
+      };
+      bench.chain.onPoll = () => void order.push("poll");
+      bench.consumer.send(P0, ..."abcdefgh");
+      await bench.settle();
+      const between = order.join("").replaceAll("poll", "|").split("|");
+      assert.equal(between.join(""), "abcdefgh");
+      assert.ok(
+        between.every((messages) => messages.length <= 2),
+        between.join(" "),
+      );
+    });
+
     it("goes on after errors that go away by themselves", async () => {
       await using bench = new Bench();
       await bench.start(P0);

@@ -252,6 +252,26 @@ describe("a revocation", () => {
     assert.deepEqual(bench.consumer.commits, ["2:1"]);
   });
 
+  it("reads nothing twice of what was carried over, when the drain ran out of time", async () => {
+    await using bench = new Bench({ joinTimeoutMs: 1_000 });
+    await bench.start(P0, P1);
+    const { chain } = bench;
+    chain.holds = true;
+    chain.onJoin = (deadline) =>
+      new Promise((resolve) => deadline.addEventListener("abort", () => resolve()));
+    chain.onSubmit = (message) => {
+      if (message.payload === "y") throw MESSAGE_REJECTED;
+    };
+    bench.consumer.send(P1, "x", "y", "z");
+    await bench.advance(100);
+    assert.deepEqual(chain.payloads, ["x"]);
+    const revoked = bench.consumer.revoke([P0]);
+    await bench.advance(1_100);
+    await revoked;
+    await bench.advance(100);
+    assert.deepEqual(bench.chain.payloads, ["x", "y", "z"]);
+  });
+
   it("drops what was carried over for the partition that goes, and hands over while messages are rejected", async () => {
     await using bench = new Bench();
     await bench.start(P0);
