@@ -13,6 +13,7 @@ import { resolveConsumerConfig, type KafkaConsumerConfig, type ResolvedConsumerC
 import { Delivery } from "./delivery.ts";
 import { checkOffset } from "./offset.ts";
 import { Rebalancing } from "./rebalancing.ts";
+import { Rereads } from "./rereads.ts";
 import { Waiter } from "./waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
@@ -46,6 +47,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   readonly #delivery: Delivery;
   readonly #rebalancing: Rebalancing;
   readonly #commits: Commits;
+  readonly #rereads: Rereads;
   readonly #waiter = new Waiter();
   /** Ends of partitions that were reached and not told yet. */
   readonly #ends: EndOfPartition[] = [];
@@ -74,6 +76,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       },
     });
     this.#commits = new Commits((command) => this.#send(command));
+    this.#rereads = new Rereads((command) => this.#send(command));
     this.#rebalancing = new Rebalancing({
       delivery: this.#delivery,
       send: (command) => this.#send(command),
@@ -183,6 +186,13 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#rebalancing.fetch([...offsets.keys()]);
   }
 
+  async reread(partition: Partition, offset: number): Promise<BrokerMessage<KafkaPayload>> {
+    this.#assertAssigned("reread", [partition]);
+    checkOffset("reread", partition, offset);
+    if (this.#failure !== undefined) throw this.#failure;
+    return await this.#rereads.read(partition, offset);
+  }
+
   /** Messages behind the end of the partition, as of the last answer of its leader; undefined before the first one. */
   lag(partition: Partition): number | undefined {
     this.#assertAssigned("lag", [partition]);
@@ -242,6 +252,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#commits.fail(
       new ConsumerError("The consumer was closed before the broker had acknowledged the commit."),
     );
+    this.#rereads.fail(new ConsumerError("The consumer was closed before it had read the message again."));
     this.#client.port.close();
     this.#client.release();
   }
@@ -275,6 +286,12 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
         break;
       case "committed":
         this.#commits.committed(event.id, event.offsets);
+        break;
+      case "reread":
+        this.#rereads.answered(event.id, event.records);
+        break;
+      case "rereadFailed":
+        this.#rereads.failed(event.id, deserializeError(event.error, "consumer"));
         break;
       case "commitFailed":
         this.#commits.failed(event.id, deserializeError(event.error, "consumer"));
@@ -313,6 +330,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       { cause },
     );
     this.#commits.fail(this.#failure);
+    this.#rereads.fail(this.#failure);
     this.#engineClosed?.();
     this.#waiter.wake();
   }

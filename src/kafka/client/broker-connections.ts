@@ -9,7 +9,7 @@ import { Reachability } from "./reachability.ts";
 import { TransportError } from "./transport-error.ts";
 
 /** What a connection is for: requests of different purposes never wait for each other. */
-export type ConnectionPurpose = "metadata" | "fetch" | "fetch-side" | "produce" | "group" | "join";
+export type ConnectionPurpose = "metadata" | "fetch" | "fetch-side" | "reread" | "produce" | "group" | "join";
 
 export interface BrokerConnectionsOptions {
   readonly config: ClientConfig;

@@ -1,20 +1,20 @@
-import { writeSync } from "node:fs";
 import type { MessagePort } from "node:worker_threads";
 import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ResolvedConsumerConfig } from "../config.ts";
+import { whenAborted } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import { ClassicMember, type MemberEvents } from "./classic-member.ts";
 import { Cluster } from "./cluster.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import type { FetchOutOfRange } from "./fetch-context.ts";
 import { Fetcher } from "./fetcher.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
 import type { GroupSession } from "./group-session.ts";
 import { Latch } from "./latch.ts";
 import { commitOffsets } from "./offset-store.ts";
-import { resetPositions, resolvePositions } from "./offset-resolution.ts";
+import { OffsetResets } from "./offset-resets.ts";
+import { resolvePositions } from "./offset-resolution.ts";
 import { PollWatch } from "./poll-watch.ts";
 import { portLogger } from "./port-logger.ts";
 import {
@@ -26,7 +26,9 @@ import {
   type PartitionId,
   type SubscriptionRequest,
 } from "./protocol.ts";
-import { serializeError } from "./serialized-error.ts";
+import { Rereader } from "./rereader.ts";
+import { serializeError, type SerializedError } from "./serialized-error.ts";
+import { writeToStderr } from "./stderr-line.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { SubscribedTopics } from "./subscribed-topics.ts";
 
@@ -71,9 +73,14 @@ export class ConsumerEngine {
   readonly #stored: StoredOffsets;
   readonly #watch: PollWatch;
   readonly #closed = new AbortController();
+  #closing = false;
   /** Hand-overs that the main thread has not released yet, by their id. */
   readonly #handOvers = new Map<number, Latch>();
+  /** Made when the first message is to be read again. */
+  #rereader: Rereader | undefined;
   #subscribed: Subscribed | undefined;
+  /** Ends the subscribing that is under way. */
+  #abandoned: AbortController | undefined;
   /** Subscribing and unsubscribing, one after the other. */
   #changes: Promise<void> = Promise.resolve();
   #assignment: Assignment | undefined;
@@ -91,6 +98,15 @@ export class ConsumerEngine {
     this.#logger = portLogger((event) => this.#send(event));
     this.#cluster = new Cluster({ config, clock, logger: this.#logger });
     this.#coordinator = new GroupCoordinator(this.#cluster, config);
+    const resets = new OffsetResets({
+      cluster: this.#cluster,
+      config,
+      logger: this.#logger,
+      epochOf: (partition) => this.#epochs.get(partitionKey(partition)),
+      fetch: (position) => this.#fetch([position]),
+      send: (event) => this.#send(event),
+      closed: this.#closed.signal,
+    });
     this.#fetcher = new Fetcher({
       cluster: this.#cluster,
       config,
@@ -99,7 +115,7 @@ export class ConsumerEngine {
       events: {
         records: (records) => this.#port.postMessage({ type: "records", ...records }, [records.buffer]),
         progress: (progress) => this.#send({ type: "progress", ...progress }),
-        outOfRange: (position) => this.#outOfRange(position),
+        outOfRange: (position) => resets.outOfRange(position),
         failed: ({ topic, index, epoch, error }) =>
           this.#send({ type: "failed", topic, index, epoch, error }),
         unknownTopic: ({ topic, index, epoch }) => this.#unknownTopic({ topic, index, epoch }),
@@ -132,10 +148,14 @@ export class ConsumerEngine {
 
   #receive(command: ConsumerCommand): void {
     switch (command.type) {
-      case "subscribe":
-        this.#change(() => this.#subscribe(command.subscription));
+      case "subscribe": {
+        const abandoned = (this.#abandoned = new AbortController());
+        const signal = AbortSignal.any([abandoned.signal, this.#closed.signal]);
+        this.#change(() => this.#subscribe(command.subscription, signal));
         break;
+      }
       case "unsubscribe":
+        this.#abandoned?.abort();
         this.#change(() => this.#unsubscribe());
         break;
       case "fetch":
@@ -146,6 +166,9 @@ export class ConsumerEngine {
         break;
       case "commit":
         void this.#commit(command.id, command.offsets, command.timeoutMs);
+        break;
+      case "reread":
+        void this.#reread(command.id, command, command.offset);
         break;
       case "store":
         this.#stored.store(command.offsets);
@@ -170,8 +193,8 @@ export class ConsumerEngine {
     });
   }
 
-  async #subscribe(subscription: SubscriptionRequest): Promise<void> {
-    if (this.#closed.signal.aborted) return;
+  async #subscribe(subscription: SubscriptionRequest, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const config = this.#config;
     const topics = new SubscribedTopics({
       cluster: this.#cluster,
@@ -180,12 +203,16 @@ export class ConsumerEngine {
       changed: (reason) => this.#subscribed?.member.rejoin(reason),
     });
     try {
-      await topics.known(this.#closed.signal);
+      await topics.known(signal);
     } catch (error) {
       topics.close();
+      if (signal.aborted) return;
       throw error;
     }
-    if (this.#closed.signal.aborted) return;
+    if (signal.aborted) {
+      topics.close();
+      return;
+    }
     const member = new ClassicMember({
       groupId: config["group.id"],
       groupInstanceId: null,
@@ -234,7 +261,8 @@ export class ConsumerEngine {
     signal: AbortSignal,
   ): Promise<void> {
     const id = ++this.#lastId;
-    this.#assignment = { id, partitions, announced: false };
+    const assignment: Assignment = { id, partitions, announced: false };
+    this.#assignment = assignment;
     this.#owned = new Map(partitions.map((partition) => [partitionKey(partition), id]));
     this.#count("arroyo.consumer.kafka.rebalance");
     let positions;
@@ -244,8 +272,8 @@ export class ConsumerEngine {
       if (!signal.aborted && !this.#closed.signal.aborted) this.#fatal(error);
       return;
     }
-    if (signal.aborted) return;
-    this.#assignment.announced = true;
+    if (signal.aborted || this.#assignment !== assignment) return;
+    assignment.announced = true;
     this.#watch.start();
     this.#send({ type: "assigned", id, memberId: session.memberId, partitions: positions });
   }
@@ -282,6 +310,8 @@ export class ConsumerEngine {
 
   /** Asks the main thread for something, and resolves when it says that it is through. */
   async #handOver(ask: (id: number) => void): Promise<void> {
+    // A main thread that closes runs no callbacks any more.
+    if (this.#closing) return;
     const id = ++this.#lastId;
     const released = new Latch();
     this.#handOvers.set(id, released);
@@ -298,55 +328,31 @@ export class ConsumerEngine {
     }
   }
 
+  async #reread(id: number, { topic, index }: PartitionId, offset: number): Promise<void> {
+    this.#rereader ??= new Rereader({
+      cluster: this.#cluster,
+      config: this.#config,
+      clock: this.#clock,
+      logger: this.#logger,
+    });
+    try {
+      const records = await this.#rereader.read({ topic, index }, offset);
+      this.#port.postMessage({ type: "reread", id, records } satisfies ConsumerEvent, [records.buffer]);
+    } catch (error) {
+      this.#send({ type: "rereadFailed", id, error: error as SerializedError });
+    }
+  }
+
   #pollExpired(): void {
     const limitMs = this.#config["max.poll.interval.ms"];
     const groupId = this.#config["group.id"];
     const message =
       `The main thread has not polled for ${limitMs} ms (max.poll.interval.ms): ` +
       "this member leaves the group, and joins again when it polls.";
-    // Straight to standard error: whatever goes through the main thread would be seen only when it is free again.
-    const line = {
-      level: "error",
-      time: new Date().toISOString(),
-      groupId,
-      thread: "arroyo-io",
-      msg: message,
-    };
-    writeSync(2, `${JSON.stringify(line)}\n`);
     this.#count("arroyo.consumer.kafka.poll_expired");
     this.#subscribed?.member.expel(message);
-  }
-
-  #outOfRange(position: FetchOutOfRange): void {
-    if (this.#config["arroyo.strict.offset.reset"]) {
-      const { topic, index, epoch, offset } = position;
-      this.#send({ type: "outOfRange", topic, index, epoch, offset });
-    } else {
-      void this.#reset(position);
-    }
-  }
-
-  /** Follows the reset policy, unless the main thread has moved the partition meanwhile. */
-  async #reset(position: FetchOutOfRange): Promise<void> {
-    const { topic, index, epoch, offset, divergedAt } = position;
-    const key = partitionKey(position);
-    try {
-      const to =
-        divergedAt === undefined
-          ? (await resetPositions(this.#cluster, this.#config, [position], this.#closed.signal)).get(key)
-          : { offset: divergedAt, leaderEpoch: -1 };
-      if (this.#epochs.get(key) !== epoch) return;
-      if (to === undefined) throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
-      this.#logger.warn(
-        { topic, partition: index, from: offset, to: to.offset },
-        "The offset was out of range: reading goes on where the reset policy says.",
-      );
-      // What was fetched before it is still on its way to the handler, so the epoch stays.
-      this.#fetch([{ topic, index, epoch, ...to }]);
-    } catch (error) {
-      if (this.#closed.signal.aborted) return;
-      this.#send({ type: "failed", topic, index, epoch, error: serializeError(error) });
-    }
+    // Whatever goes through the main thread would be seen only when it is free again.
+    if (!writeToStderr({ groupId, msg: message })) this.#logger.error({ groupId }, message);
   }
 
   #unknownTopic({ topic, index, epoch }: PartitionId & { readonly epoch: number }): void {
@@ -365,20 +371,22 @@ export class ConsumerEngine {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    if (this.#closed.signal.aborted) return;
+    if (this.#closing) return;
+    this.#closing = true;
     this.#watch.stop();
     this.#fetcher.close();
+    this.#rereader?.close();
+    for (const released of this.#handOvers.values()) released.set();
     const ended = new AbortController();
     const timer = this.#clock.setTimeout(() => ended.abort(), timeoutMs);
-    const subscribed = this.#subscribed;
-    subscribed?.topics.close();
+    this.#subscribed?.topics.close();
     try {
       await Promise.race([
         this.#stored.flush(timeoutMs).then(() => {
           this.#closed.abort();
-          return subscribed?.member.stop("the consumer closes", timeoutMs);
+          return this.#subscribed?.member.stop("the consumer closes", timeoutMs);
         }),
-        new Promise((resolve) => ended.signal.addEventListener("abort", resolve)),
+        whenAborted(ended.signal),
       ]);
     } catch (error) {
       this.#logger.warn({ error }, "Closing did not go as it should; the connections are dropped.");

@@ -73,6 +73,13 @@ export type ConsumerCommand =
       readonly timeoutMs: number;
     }
   | { readonly type: "store"; readonly offsets: readonly CommitOffset[] }
+  | {
+      readonly type: "reread";
+      readonly id: number;
+      readonly topic: string;
+      readonly index: number;
+      readonly offset: number;
+    }
   /** The callbacks of a revocation or a loss are through: the engine may go on. */
   | { readonly type: "released"; readonly id: number }
   | { readonly type: "close"; readonly timeoutMs: number };
@@ -113,6 +120,8 @@ export type ConsumerEvent =
   | ({ readonly type: "outOfRange" } & PartitionId & { readonly epoch: number; readonly offset: number })
   | { readonly type: "committed"; readonly id: number; readonly offsets: readonly CommitOffset[] }
   | { readonly type: "commitFailed"; readonly id: number; readonly error: SerializedError }
+  | { readonly type: "reread"; readonly id: number; readonly records: FetchedRecords }
+  | { readonly type: "rereadFailed"; readonly id: number; readonly error: SerializedError }
   | { readonly type: "member"; readonly memberId: string }
   /** Nothing that this consumer could recover from. */
   | { readonly type: "fatal"; readonly error: SerializedError }
