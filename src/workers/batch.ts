@@ -49,12 +49,10 @@ export class Batch<T, U> implements WorkerJob {
   readonly #messages: Submitted<T>[] = [];
   #written: Written | undefined;
   #bytes = 0;
-  /** The first message of what a worker has, or had last. */
-  #from = 0;
   /** The message whose result goes on next. */
   #position = 0;
   #results: ValueReader | undefined;
-  /** The first message whose result has not come. */
+  /** The first message whose result has not come: where that begins which a worker has, or is to do. */
   #resultsEnd = 0;
   #failure: Error | undefined;
   #needsWorker = false;
@@ -111,7 +109,7 @@ export class Batch<T, U> implements WorkerJob {
     if (this.#needsWorker) {
       this.#inWork = true;
       // What is left goes first: the results of all other batches wait for it.
-      pool.run(this, this.#from > 0);
+      pool.run(this, this.#resultsEnd > 0);
     } else {
       this.#written = undefined;
       this.#resultsEnd = this.size;
@@ -125,7 +123,7 @@ export class Batch<T, U> implements WorkerJob {
     this.#written = undefined;
     return {
       task,
-      count: this.size - this.#from,
+      count: this.size - this.#resultsEnd,
       block: block.take(),
       partitions: values.partitions,
       output: { bytes: output.bytes, maxBytes: output.maxBytes, fixed: output.fixed },
@@ -133,7 +131,7 @@ export class Batch<T, U> implements WorkerJob {
   }
 
   describe(index: number): string {
-    return position(this.#messages[this.#from + index]!);
+    return position(this.#messages[this.#resultsEnd + index]!);
   }
 
   done(results: RunResults): void {
@@ -144,8 +142,7 @@ export class Batch<T, U> implements WorkerJob {
     if (results.full) this.#context.overflowed("output", results.count);
     if (output.saw(results.bytes)) metrics.increment(MetricName.WORKERS_OUTPUT_RESIZE);
     this.#results = new ValueReader(results.block, results.partitions);
-    this.#resultsEnd = this.#from + results.count;
-    this.#from = this.#resultsEnd;
+    this.#resultsEnd += results.count;
     this.#context.arrived();
   }
 
@@ -205,7 +202,7 @@ export class Batch<T, U> implements WorkerJob {
   #writeAgain(): Written {
     const again = written(this.#context.input);
     again.block.limit = Infinity;
-    for (let i = this.#from; i < this.size; i++) again.values.message(this.#messages[i]!);
+    for (let i = this.#resultsEnd; i < this.size; i++) again.values.message(this.#messages[i]!);
     return again;
   }
 }

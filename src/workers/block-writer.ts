@@ -29,7 +29,9 @@ export class BlockWriter {
 
   /** Makes room for so many bytes. @throws BLOCK_FULL when that would go beyond the limit. */
   reserve(size: number): void {
-    if (this.at + size > this.bytes.length) this.#grow(this.at + size);
+    const end = this.at + size;
+    // The block may be larger than its limit: that was another one when it grew.
+    if (end > this.bytes.length || end > this.limit) this.#grow(end);
   }
 
   /** The block, to be transferred. Nothing may be written after this. */

@@ -339,6 +339,13 @@ describe("RunTaskInWorkers, how it makes batches", { timeout: 120_000 }, () => {
     assert.equal(metrics.count(MetricName.WORKERS_OUTPUT_OVERFLOW), 0);
   });
 
+  it("keeps the bound also where the first message made the block grow", async () => {
+    await using pool = makePool();
+    const driver = new Driver<Buffer, Buffer>(pool, { task: same(), maxInputBlockBytes: 100_000 });
+    await driver.run(...[66_000, 30_000, 20_000].map((size) => Buffer.alloc(size)));
+    assert.deepEqual(sizes(driver), [2, 1]);
+  });
+
   it("grows them up to a bound, beyond which only a single message goes", async () => {
     await using pool = makePool();
     const driver = new Driver<Buffer, Buffer>(pool, {
@@ -347,12 +354,12 @@ describe("RunTaskInWorkers, how it makes batches", { timeout: 120_000 }, () => {
       maxInputBlockBytes: 100_000,
       maxOutputBlockBytes: 70_000,
     });
-    const payloads = [30_000, 30_000, 500_000, 30_000, 30_000, 30_000, 30_000].map((size, i) =>
+    const payloads = [30_000, 30_000, 500_000, 30_000, 30_000, 30_000, 60_000, 60_000].map((size, i) =>
       Buffer.alloc(size, i),
     );
     assert.deepEqual(await driver.run(...payloads), payloads);
-    assert.deepEqual(sizes(driver), [2, 1, 3, 1]);
-    assert.equal(driver.runtime.metrics.count(MetricName.WORKERS_INPUT_OVERFLOW), 3);
+    assert.deepEqual(sizes(driver), [2, 1, 3, 1, 1]);
+    assert.equal(driver.runtime.metrics.count(MetricName.WORKERS_INPUT_OVERFLOW), 4);
     assert.equal(driver.runtime.metrics.count(MetricName.WORKERS_OUTPUT_OVERFLOW), 2);
   });
 });
