@@ -247,9 +247,10 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
           });
         },
         lost: (partitions) => {
-          this.#removed(partitions);
+          const known = partitions.filter((partition) => this.#positions.has(partition));
+          this.#removed(known);
           this.#endMembership();
-          this.#rebalances.lost(callbacks, partitions);
+          this.#rebalances.lost(callbacks, known);
         },
         left: () => this.#endMembership(),
       },

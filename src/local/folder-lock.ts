@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { StorageError } from "../errors.ts";
@@ -22,13 +22,12 @@ export class FolderLock {
   /** @throws StorageError that names the folder and who holds it. */
   static async take(folder: string): Promise<FolderLock> {
     const { DatabaseSync } = await import("node:sqlite");
-    // Who it is only matters to the reader of an error, so this file is no part of the lock.
     const holderFile = join(folder, "holder");
     let database: DatabaseSync | undefined;
     try {
       database = new DatabaseSync(join(folder, "lock"));
       database.exec("BEGIN EXCLUSIVE");
-      writeFileSync(holderFile, `process ${process.pid}, since ${new Date().toISOString()}`);
+      introduce(holderFile);
       return new FolderLock(database);
     } catch (cause) {
       database?.close();
@@ -46,6 +45,15 @@ export class FolderLock {
 
   release(): void {
     this.#database.close();
+  }
+}
+
+/** Says who has the folder. It only matters to the reader of an error: a disk that is full must not keep anybody out. */
+function introduce(file: string): void {
+  try {
+    writeFileSync(file, `process ${process.pid}, since ${new Date().toISOString()}`);
+  } catch {
+    rmSync(file, { force: true });
   }
 }
 

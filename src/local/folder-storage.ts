@@ -62,6 +62,7 @@ export class FolderStorage implements Storage {
           // It is made before the first topic: without it, every group would start anew.
           if (names.length > 0) throw new StorageError(`${file} is missing: put a copy of it back.`);
           OffsetsLog.create(file);
+          if (options.fsync) syncFolder(folder);
         }
         for (const name of names) {
           topics.set(name, await openTopic(join(folder, "topics", name), name, options));

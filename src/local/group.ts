@@ -167,8 +167,6 @@ export class Group {
   }
 
   #released(member: Member, partitions: readonly Partition[]): void {
-    // Nothing to do for one that was put out meanwhile.
-    if (!this.#members.has(member)) return;
     for (const partition of partitions) {
       member.revoking.delete(partition);
       member.owned.delete(partition);

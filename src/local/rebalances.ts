@@ -69,7 +69,6 @@ export class Rebalances {
       this.#enqueue({ type: "lost", callbacks, partitions });
       return;
     }
-    running.abandon.abort();
     const loss = lose(callbacks, partitions);
     // Awaited when the drain has ended; until then it must not count as unhandled.
     loss.catch(() => {});

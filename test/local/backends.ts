@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LocalBroker } from "../../src/local/index.ts";
-import { silentLogger } from "../../src/logger.ts";
+import { silentLogger, type LogFields, type Logger } from "../../src/logger.ts";
 import { Topic } from "../../src/message/topic.ts";
 import type { Backend } from "../contracts/backend.ts";
 
@@ -10,6 +10,17 @@ import type { Backend } from "../contracts/backend.ts";
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), "arroyo-local-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Keeps the warnings. */
+export class RecordingLogger implements Logger {
+  readonly warnings: { readonly fields: LogFields; readonly message: string }[] = [];
+  debug(): void {}
+  info(): void {}
+  warn(fields: LogFields, message: string): void {
+    this.warnings.push({ fields, message });
+  }
+  error(): void {}
 }
 
 /** A broker of its own, as the contract suite wants it. */

@@ -6,7 +6,7 @@ import { KafkaPayload } from "../../src/message/payload.ts";
 import { Topic } from "../../src/message/topic.ts";
 
 /**
- * A process that has a folder open, for tests that kill it: `child.ts FOLDER hold|produce|fill|commit`. It tells each thing that
+ * A process that has a folder open, for tests that kill it: `child.ts FOLDER hold|wait|produce|fill|commit`. It tells each thing that
  * was acknowledged in a line on standard output, at once.
  */
 const [folder, what] = process.argv.slice(2) as [string, string];
@@ -23,6 +23,12 @@ tell("open");
 
 if (what === "hold") {
   setInterval(() => {}, 60_000);
+} else if (what === "wait") {
+  const consumer = broker.consumer({ "group.id": "group" });
+  consumer.subscribe([Topic.of(TOPIC)]);
+  await consumer.poll({ timeoutMs: 50 });
+  tell("waited");
+  await broker.close();
 } else if (what === "produce") {
   await Promise.all([produceForEver(), commitForEver()]);
 } else if (what === "fill") {

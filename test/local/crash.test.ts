@@ -6,9 +6,9 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { suite, test } from "node:test";
 import { LocalBroker } from "../../src/local/index.ts";
-import { silentLogger } from "../../src/logger.ts";
+import { silentLogger, type Logger } from "../../src/logger.ts";
 import { Partition } from "../../src/message/partition.ts";
-import { temporaryFolder } from "./backends.ts";
+import { RecordingLogger, temporaryFolder } from "./backends.ts";
 
 const CHILD = fileURLToPath(new URL("./child.ts", import.meta.url));
 
@@ -18,7 +18,7 @@ class Child implements AsyncDisposable {
   readonly #lines: AsyncIterator<string>;
   readonly #exited: Promise<unknown>;
 
-  constructor(folder: string, what: "hold" | "produce" | "fill" | "commit", limitKb?: number) {
+  constructor(folder: string, what: "hold" | "wait" | "produce" | "fill" | "commit", limitKb?: number) {
     // The shell's limit on the size of files stands for a disk that is full: a write fails in its middle.
     const limited =
       limitKb === undefined ? [] : ["-c", `ulimit -f ${limitKb} && exec "$0" "$@"`, process.execPath];
@@ -55,8 +55,8 @@ class Child implements AsyncDisposable {
   }
 }
 
-async function opened(folder: string): Promise<LocalBroker> {
-  return await LocalBroker.open(folder, { logger: silentLogger });
+async function opened(folder: string, logger: Logger = silentLogger): Promise<LocalBroker> {
+  return await LocalBroker.open(folder, { logger });
 }
 
 suite("a process that is killed", () => {
@@ -113,6 +113,12 @@ suite("a process that is killed", () => {
   });
 });
 
+test("a process that does nothing but wait for messages stays, and ends when all is closed", async () => {
+  await using folder = await temporaryFolder();
+  await using child = new Child(folder.path, "wait");
+  assert.deepEqual(await child.rest(), ["open", "waited"]);
+});
+
 test("a full disk refuses a message with a clear error, and keeps what it has", async () => {
   await using folder = await temporaryFolder();
   await using child = new Child(folder.path, "fill", 64);
@@ -127,7 +133,9 @@ test("a full disk refuses a message with a clear error, and keeps what it has", 
   );
   assert.equal(read, `read ${stored} ${stored},0,0`);
   assert.equal(small, `stored 0 ${stored} small`);
-  await using broker = await opened(folder.path);
+  const logger = new RecordingLogger();
+  await using broker = await opened(folder.path, logger);
+  assert.deepEqual(logger.warnings, [], "nothing is left of what was refused");
   const messages = await broker.read(Partition.of("orders", 0));
   assert.equal(messages.length, Number(stored) + 1);
   assert.equal(messages.at(-1)?.payload.text(), "small");
@@ -143,6 +151,8 @@ test("a full disk refuses a commit with a clear error, and keeps the one before"
   assert.equal(Number(committed), Number(offset) - 1);
   assert.equal(code, "ARROYO_COMMIT_FAILED");
   assert.match(message.join(" "), /offsets\.log cannot be written, so nothing was committed: EFBIG/);
-  await using broker = await opened(folder.path);
+  const logger = new RecordingLogger();
+  await using broker = await opened(folder.path, logger);
+  assert.deepEqual(logger.warnings, [], "nothing is left of what was refused");
   assert.equal(broker.committedOffsets("group").get(Partition.of("orders", 1)), Number(committed));
 });

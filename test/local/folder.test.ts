@@ -3,25 +3,14 @@ import { open, readdir, readFile, rename, rm, stat, truncate, writeFile } from "
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { LocalBroker, type LocalFolderOptions } from "../../src/local/index.ts";
-import { silentLogger, type LogFields, type Logger } from "../../src/logger.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { Partition } from "../../src/message/partition.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
 import { Topic } from "../../src/message/topic.ts";
 import { readNext } from "../contracts/reader.ts";
-import { temporaryFolder } from "./backends.ts";
+import { RecordingLogger, temporaryFolder } from "./backends.ts";
 
 const PARTITION = Partition.of("orders", 0);
-
-/** Keeps the warnings. */
-class RecordingLogger implements Logger {
-  readonly warnings: { readonly fields: LogFields; readonly message: string }[] = [];
-  debug(): void {}
-  info(): void {}
-  warn(fields: LogFields, message: string): void {
-    this.warnings.push({ fields, message });
-  }
-  error(): void {}
-}
 
 async function opened(folder: string, options: LocalFolderOptions = {}): Promise<LocalBroker> {
   return await LocalBroker.open(folder, { logger: silentLogger, ...options });
@@ -149,10 +138,12 @@ suite("a folder", () => {
         ],
         [file, whole, length - whole],
       );
-      await broker.producer().produce("orders", new KafkaPayload("key", "new"));
+      // Shorter than what was torn, so that it would not cover all of it.
+      await broker.producer().produce("orders", new KafkaPayload(null, ""));
       await broker.close();
-      await using again = await opened(folder.path);
-      assert.deepEqual(await values(again), ["one", "two", "new"]);
+      await using again = await opened(folder.path, { logger });
+      assert.deepEqual(await values(again), ["one", "two", ""]);
+      assert.equal(logger.warnings.length, 1, "nothing is left of it");
     }
   });
 
@@ -279,6 +270,9 @@ suite("a folder", () => {
         "the last one was not finished",
       );
       assert.equal(logger.warnings[0]?.fields["file"], file);
+      await broker.close();
+      await (await opened(folder.path, { logger })).close();
+      assert.equal(logger.warnings.length, 1, "nothing is left of it");
     }
     await overwrite(file, 30, Buffer.from("?"));
     await assert.rejects(opened(folder.path), {
