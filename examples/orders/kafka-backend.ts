@@ -1,7 +1,8 @@
 import { Admin } from "@platformatic/kafka";
+import { describeError } from "../../src/kafka/client/describe-error.ts";
 import { resolveProducerConfig } from "../../src/kafka/config.ts";
 import { KafkaConsumer, KafkaProducer } from "../../src/kafka/index.ts";
-import type { Consumer, KafkaPayload, Producer } from "../../src/index.ts";
+import { ConsumerError, type Consumer, type KafkaPayload, type Producer } from "../../src/index.ts";
 import type { Backend, Offsets } from "./backend.ts";
 
 const LATEST = -1n;
@@ -21,7 +22,12 @@ export class KafkaBackend implements Backend {
   }
 
   async createTopics(topics: readonly string[], partitions: number): Promise<void> {
-    const existing = new Set(await this.#admin.listTopics());
+    const existing = new Set(
+      await this.#admin.listTopics().catch((error: unknown) => {
+        const why = describeError(error);
+        throw new ConsumerError(`${this.place} does not answer: ${why}`, { cause: error });
+      }),
+    );
     const missing = topics.filter((topic) => !existing.has(topic));
     if (missing.length > 0) await this.#admin.createTopics({ topics: missing, partitions });
   }

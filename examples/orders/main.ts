@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { UsageError } from "../../src/cli/arguments.ts";
 import { formatDuration } from "../../src/cli/duration.ts";
+import { describeError } from "../../src/kafka/client/describe-error.ts";
 import type { Backend } from "./backend.ts";
 import { check } from "./check.ts";
 import { fill } from "./fill.ts";
@@ -58,10 +59,11 @@ function complain(error: unknown): void {
     return;
   }
   process.exitCode = 1;
-  const { code, message, cause } = error as Error & { code?: unknown };
+  const { code, message } = error as Error & { code?: unknown };
   // What this library throws on purpose says what to do; anything else is worth its stack.
   if (typeof code !== "string") throw error;
-  process.stderr.write(`npm start: ${message}${cause instanceof Error ? ` (${cause.message})` : ""}\n`);
+  const innermost = describeError(error);
+  process.stderr.write(`npm start: ${message}${message.includes(innermost) ? "" : ` (${innermost})`}\n`);
 }
 
 try {

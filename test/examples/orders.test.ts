@@ -159,6 +159,16 @@ test("two at a time on one folder: the second says why it cannot", async (t) => 
   assert.ok(!stderr.includes("    at "), stderr);
 });
 
+test("a Kafka that does not answer is a clear error", async (t) => {
+  const args = ["--bootstrap-servers", "127.0.0.1:1", "--data-dir", folder(t)];
+  const { code, stderr } = await start(args);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^npm start: Kafka at 127\.0\.0\.1:1 does not answer: connect ECONNREFUSED 127\.0\.0\.1:1\n$/,
+  );
+});
+
 test("a wrong flag is a clear error, before anything is done", async () => {
   for (const [args, expected] of [
     [
