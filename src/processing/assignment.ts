@@ -83,8 +83,13 @@ export class Assignment<T> {
       wakeAt: (monotonicMs) => wakeUp.at(monotonicMs),
     };
     this.#strategy = strategy;
-    for (let step: ProcessingStrategy<never> | undefined = strategy; step !== undefined; step = step.next) {
-      step.attach?.(runtime);
+    try {
+      for (let step: ProcessingStrategy<never> | undefined = strategy; step !== undefined; step = step.next) {
+        step.attach?.(runtime);
+      }
+    } catch (error) {
+      this.terminate();
+      throw error;
     }
   }
 

@@ -1,6 +1,6 @@
 import type { RebalanceCallbacks } from "../backend/consumer.ts";
 import { deadlineAfter } from "../clock.ts";
-import { DeadlineError } from "../errors.ts";
+import { DeadlineError, InvalidStateError } from "../errors.ts";
 import type { Partition } from "../message/partition.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { ProcessingStrategy } from "../strategies/strategy.ts";
@@ -252,8 +252,10 @@ export class Assignments<T> {
     const assignment: Assignment<T> = new Assignment(this.#context, partitions, () =>
       this.#committer.commit(assignment),
     );
-    const made = factory.createWithPartitions(assignment.commit, partitions);
-    const strategy = isPromise(made) ? await this.#unlessStopping(made, assignment) : made;
+    const strategy = await this.#unlessStopping(
+      factory.createWithPartitions(assignment.commit, partitions),
+      assignment,
+    );
     metrics.timing(MetricName.CREATE_STRATEGY, (clock.monotonicMs() - startedMs) / 1_000);
     if (strategy === undefined) return;
     assignment.start(strategy);
@@ -263,23 +265,24 @@ export class Assignments<T> {
     logger.debug({ strategy: nameOf(strategy), partitions: partitions.size }, "The strategies are made.");
   }
 
-  /** A chain that comes too late is terminated. */
+  /** What the factory gives; undefined if the processor has to end before: a chain that comes later is terminated. */
   async #unlessStopping(
-    made: Promise<ProcessingStrategy<T>>,
+    made: ProcessingStrategy<T> | Promise<ProcessingStrategy<T>>,
     assignment: Assignment<T>,
   ): Promise<ProcessingStrategy<T> | undefined> {
-    const strategy = await unlessAborted(made, this.#stopping);
-    if (strategy === undefined) {
-      made.then(
-        (late) => {
-          assignment.start(late);
-          assignment.terminate();
-        },
-        (error: unknown) =>
-          this.#context.logger.error({ error }, "createWithPartitions failed in the shutdown."),
+    if (!isPromise(made)) return checked(made);
+    const checking = made.then(checked);
+    const strategy = await unlessAborted(checking, this.#stopping);
+    if (strategy !== undefined) return strategy;
+    checking
+      .then((late) => {
+        assignment.start(late);
+        assignment.terminate();
+      })
+      .catch((error: unknown) =>
+        this.#context.logger.error({ error }, "createWithPartitions failed in the shutdown."),
       );
-    }
-    return strategy;
+    return undefined;
   }
 
   /** The partitions that this member has now, each with the offset that is submitted next. */
@@ -297,6 +300,12 @@ export class Assignments<T> {
     const { logger, consumer } = this.#context;
     logger.info({ partitions: [...partitions].map(String), memberId: consumer.memberId }, message);
   }
+}
+
+/** For factories that are not checked by a compiler. */
+function checked<T>(strategy: ProcessingStrategy<T> | undefined): ProcessingStrategy<T> {
+  if (typeof strategy === "object" && typeof strategy.submit === "function") return strategy;
+  throw new InvalidStateError("createWithPartitions returned no strategy: is there a return missing?");
 }
 
 function isPromise<R>(value: R | Promise<R>): value is Promise<R> {

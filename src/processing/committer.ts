@@ -27,10 +27,11 @@ export class Committer<T> {
     this.#committedAtMs = context.clock.monotonicMs();
   }
 
-  /** When the next commit is due by time, on the monotonic clock. */
+  /** When the next commit is due by time, on the monotonic clock; not as long as another one is under way. */
   dueAtMs(assignment: Assignment<T>): number {
     const { everyMs } = this.#context.commitPolicy;
-    return everyMs === undefined || !assignment.advanced ? Infinity : this.#committedAtMs + everyMs;
+    if (everyMs === undefined || !assignment.advanced || this.#inFlight !== undefined) return Infinity;
+    return this.#committedAtMs + everyMs;
   }
 
   commitIfDue(assignment: Assignment<T>, nowMs: number): void {
@@ -61,6 +62,8 @@ export class Committer<T> {
       this.#again = undefined;
       if (outcome.failed) this.#context.fail(outcome.error);
       else if (again !== undefined) this.commit(again);
+      // The loop may be waiting for longer than until the next commit by time.
+      else if (assignment.advanced) this.#context.wakeUp.wake();
       return outcome;
     });
     this.#inFlight = inFlight;

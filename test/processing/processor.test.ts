@@ -139,7 +139,7 @@ describe("StreamProcessor", () => {
         order.push(String(message.payload));
       };
       bench.chain.onPoll = () => void order.push("poll");
-      bench.consumer.send(P0, ..."abcdefgh");
+      bench.consumer.send(P0, "a", "b", "c", "d", "e", "f", "g", "h");
       await bench.settle();
       const between = order.join("").replaceAll("poll", "|").split("|");
       assert.equal(between.join(""), "abcdefgh");
@@ -231,6 +231,24 @@ describe("StreamProcessor", () => {
       await bench.settle();
       assert.deepEqual(bench.consumer.commits, ["0:1", "0:4"]);
       await bench.stop();
+    });
+
+    it("that take longer than their rhythm are not asked for again and again", async () => {
+      await using bench = new Bench();
+      await bench.start(P0);
+      const held = Promise.withResolvers<void>();
+      bench.consumer.onCommit = () => held.promise;
+      bench.consumer.send(P0, "a");
+      await bench.settle();
+      await bench.advance(1_000);
+      bench.consumer.send(P0, "b");
+      await bench.settle();
+      bench.consumer.polls.length = 0;
+      await bench.advance(10_000);
+      assert.ok(bench.consumer.polls.length <= 12, `${bench.consumer.polls.length} polls in ten seconds`);
+      held.resolve();
+      await bench.settle();
+      assert.deepEqual(bench.consumer.commits, ["0:1", "0:2"], "the next one is long due");
     });
 
     it("never go back within an assignment", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { InvalidMessage, MESSAGE_REJECTED } from "../../src/errors.ts";
+import { InvalidMessage, InvalidStateError, MESSAGE_REJECTED } from "../../src/errors.ts";
 import type { Partition } from "../../src/message/partition.ts";
 import { MetricName } from "../../src/metrics/names.ts";
 import { Bench, P0, P1, P2, turn } from "./fixtures.ts";
@@ -49,6 +49,29 @@ describe("an assignment", () => {
       assert.deepEqual(bench.consumer.calls, ["subscribe", "close"]);
       assert.equal(bench.factory.shutdowns, 1);
     }
+  });
+
+  it("ends the processor when the factory gives no strategy, with a hint", async () => {
+    for (const given of [undefined, Promise.resolve(undefined)]) {
+      await using bench = new Bench();
+      bench.factory.createWithPartitions = () => given as never;
+      await bench.start(P0);
+      assert.ok(InvalidStateError.is(bench.ended?.error));
+      assert.match(bench.ended.error.message, /return missing/);
+    }
+  });
+
+  it("terminates a chain of which a strategy does not take its runtime", async () => {
+    await using bench = new Bench();
+    const broken = new Error("no such directory");
+    bench.factory.onCreate = (chain) => {
+      chain.attach = () => {
+        throw broken;
+      };
+    };
+    await bench.start(P0);
+    assert.equal(bench.ended?.error, broken);
+    assert.deepEqual(bench.chain.calls, ["terminate"]);
   });
 
   it("that adds partitions drains the running chain, and makes a new one that goes on where that was", async () => {
