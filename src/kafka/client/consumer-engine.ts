@@ -11,7 +11,7 @@ import { CommitQueue } from "./commit-queue.ts";
 import { Fetcher } from "./fetcher.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
 import type { GroupSession } from "./group-session.ts";
-import { Latch } from "./latch.ts";
+import { HandOvers } from "./hand-overs.ts";
 import { commitOffsets } from "./offset-store.ts";
 import { OffsetResets } from "./offset-resets.ts";
 import { resolvePositions } from "./offset-resolution.ts";
@@ -74,8 +74,7 @@ export class ConsumerEngine {
   readonly #watch: PollWatch;
   readonly #closed = new AbortController();
   #closing = false;
-  /** Hand-overs that the main thread has not released yet, by their id. */
-  readonly #handOvers = new Map<number, Latch>();
+  readonly #handOvers = new HandOvers();
   /** Made when the first message is to be read again. */
   #rereader: Rereader | undefined;
   #subscribed: Subscribed | undefined;
@@ -174,7 +173,7 @@ export class ConsumerEngine {
         this.#stored.store(command.offsets);
         break;
       case "released":
-        this.#handOvers.get(command.id)?.set();
+        this.#handOvers.release(command.id);
         break;
       case "close":
         void this.#close(command.timeoutMs);
@@ -283,7 +282,9 @@ export class ConsumerEngine {
     if (assignment?.announced === true) {
       this.#fetcher.stop(assignment.partitions);
       const { partitions } = assignment;
-      await this.#handOver((id) => this.#send({ type: "revoke", id, partitions, drainMs, commitMs }));
+      await this.#handOvers.ask(++this.#lastId, (id) =>
+        this.#send({ type: "revoke", id, partitions, drainMs, commitMs }),
+      );
       await this.#stored.flush(commitMs);
     }
     if (this.#assignment === assignment) this.#forgetAssignment();
@@ -295,7 +296,7 @@ export class ConsumerEngine {
     this.#count("arroyo.consumer.kafka.lost");
     if (assignment?.announced !== true) return;
     const { partitions } = assignment;
-    await this.#handOver((id) => this.#send({ type: "lost", id, partitions, reason }));
+    await this.#handOvers.ask(++this.#lastId, (id) => this.#send({ type: "lost", id, partitions, reason }));
   }
 
   #forgetAssignment(): void {
@@ -306,18 +307,6 @@ export class ConsumerEngine {
     this.#epochs.clear();
     this.#stored.clear();
     this.#commits.reassigned();
-  }
-
-  /** Asks the main thread for something, and resolves when it says that it is through. */
-  async #handOver(ask: (id: number) => void): Promise<void> {
-    // A main thread that closes runs no callbacks any more.
-    if (this.#closing) return;
-    const id = ++this.#lastId;
-    const released = new Latch();
-    this.#handOvers.set(id, released);
-    ask(id);
-    await released.promise;
-    this.#handOvers.delete(id);
   }
 
   async #commit(id: number, offsets: readonly CommitOffset[], timeoutMs: number): Promise<void> {
@@ -376,7 +365,7 @@ export class ConsumerEngine {
     this.#watch.stop();
     this.#fetcher.close();
     this.#rereader?.close();
-    for (const released of this.#handOvers.values()) released.set();
+    this.#handOvers.close();
     const ended = new AbortController();
     const timer = this.#clock.setTimeout(() => ended.abort(), timeoutMs);
     this.#subscribed?.topics.close();

@@ -1,0 +1,62 @@
+import { ConsumerError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
+import type { ResolvedConsumerConfig } from "../config.ts";
+import type { Cluster } from "./cluster.ts";
+import type { FetchOutOfRange } from "./fetch-context.ts";
+import { resetPositions } from "./offset-resolution.ts";
+import { partitionKey, type ConsumerEvent, type FetchPosition, type PartitionId } from "./protocol.ts";
+import { serializeError } from "./serialized-error.ts";
+
+interface OffsetResetsOptions {
+  readonly cluster: Cluster;
+  readonly config: ResolvedConsumerConfig;
+  readonly logger: Logger;
+  /** The epoch that a partition is fetched under now. */
+  readonly epochOf: (partition: PartitionId) => number | undefined;
+  readonly fetch: (position: FetchPosition) => void;
+  readonly send: (event: ConsumerEvent) => void;
+  readonly closed: AbortSignal;
+}
+
+/** What is done about an offset that is not in the log: told to the main thread, or reset by the policy. */
+export class OffsetResets {
+  readonly #options: OffsetResetsOptions;
+
+  constructor(options: OffsetResetsOptions) {
+    this.#options = options;
+  }
+
+  outOfRange(position: FetchOutOfRange): void {
+    const { config, send } = this.#options;
+    const { topic, index, epoch, offset, divergedAt } = position;
+    // Where the log was cut, reading can go on without a policy.
+    const isRefused = divergedAt === undefined && config["auto.offset.reset"] === "error";
+    if (config["arroyo.strict.offset.reset"] || isRefused) {
+      send({ type: "outOfRange", topic, index, epoch, offset });
+    } else {
+      void this.#reset(position);
+    }
+  }
+
+  /** Follows the reset policy, unless the main thread has moved the partition meanwhile. */
+  async #reset(position: FetchOutOfRange): Promise<void> {
+    const { cluster, config, logger, epochOf, fetch, send, closed } = this.#options;
+    const { topic, index, epoch, offset, divergedAt } = position;
+    try {
+      const to =
+        divergedAt === undefined
+          ? (await resetPositions(cluster, config, [position], closed)).get(partitionKey(position))
+          : { offset: divergedAt, leaderEpoch: -1 };
+      if (epochOf(position) !== epoch) return;
+      if (to === undefined) throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
+      logger.warn(
+        { topic, partition: index, from: offset, to: to.offset },
+        "The offset was out of range: reading goes on where the reset policy says.",
+      );
+      // What was fetched before it is still on its way to the handler, so the epoch stays.
+      fetch({ topic, index, epoch, ...to });
+    } catch (error) {
+      if (!closed.aborted) send({ type: "failed", topic, index, epoch, error: serializeError(error) });
+    }
+  }
+}
