@@ -85,7 +85,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
       }
       return this.#accumulator.produce(destination.name, -1, payload);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
 

@@ -70,7 +70,7 @@ test("without lingering, what is produced in one turn of the event loop goes tog
   const t = new AccumulatorHarness({ "linger.ms": 0 });
   t.accumulator.topic("t", 1, []);
   void t.produce("a", 0);
-  await null;
+  await Promise.resolve();
   void t.produce("b", 0);
   assert.deepEqual(t.sent, []);
   await turn();

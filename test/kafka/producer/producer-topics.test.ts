@@ -18,7 +18,9 @@ class Harness {
     clock: this.clock,
     graceMs: 1_000,
     cluster: {
-      setTopics: (names) => void this.interest.push(...names),
+      setTopics: (names) => {
+        if (names !== "all") this.interest.push(...names);
+      },
       refresh: () =>
         this.refreshError === undefined ? Promise.resolve() : Promise.reject(this.refreshError),
       topic: (name) => this.known.get(name),

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { ErrorCode } from "../../../src/errors.ts";
 import type { BrokerMessage } from "../../../src/message/message.ts";
-import { KafkaPayload } from "../../../src/message/payload.ts";
+import type { KafkaPayload } from "../../../src/message/payload.ts";
 import { BATCH_FIELDS, BatchField } from "../../../src/kafka/records/fetched-batches.ts";
 import { RecordDecoder } from "../../../src/kafka/records/record-decoder.ts";
 import { batchOf, decode, entries, PARTITION, read } from "./batches.ts";
