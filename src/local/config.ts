@@ -50,6 +50,9 @@ const DEFAULTS: Omit<ResolvedLocalConsumerConfig, "group.id"> = {
   "auto.commit.interval.ms": 5_000,
 };
 
+/** A day, as for Kafka. */
+const MAX_MS = 86_400_000;
+
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   "auto.offset.reset": ["earliest", "latest", "error"],
   "partition.assignment.strategy": ["range", "cooperative-sticky"],
@@ -77,8 +80,9 @@ function check(key: string, value: unknown): void {
   } else if (key === "group.id") {
     if (typeof value !== "string" || value === "") refuse(key, value, "the name of a group");
   } else if (key.endsWith(".ms")) {
-    if (!Number.isFinite(value) || (value as number) < 1)
-      refuse(key, value, "a number of milliseconds from 1 up");
+    if (!(typeof value === "number" && value >= 1 && value <= MAX_MS)) {
+      refuse(key, value, `a number of milliseconds from 1 to ${MAX_MS}`);
+    }
   } else if (typeof value !== "boolean") {
     refuse(key, value, "true or false");
   }

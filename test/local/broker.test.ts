@@ -138,6 +138,7 @@ suite("the local broker", () => {
         /"auto\.offset\.reset" is "beginning".*earliest, latest, error/,
       ],
       [{ "group.id": "g", "max.poll.interval.ms": 0 }, /"max\.poll\.interval\.ms" is 0/],
+      [{ "group.id": "g", "auto.commit.interval.ms": 86_400_001 }, /from 1 to 86400000/],
       [
         { "group.id": "g", "enable.partition.eof": "yes" },
         /"enable\.partition\.eof" is "yes", but must be true or false/,
