@@ -15,6 +15,7 @@ import type { ProcessingContext } from "./context.ts";
 import { Inbox } from "./inbox.ts";
 import { InvalidMessages } from "./invalid-messages.ts";
 import { Loop } from "./loop.ts";
+import { perPartition } from "./per-partition.ts";
 import { Poller } from "./poller.ts";
 import { WakeUp } from "./wake-up.ts";
 import { keepAlive, within } from "./waits.ts";
@@ -35,6 +36,11 @@ export interface StreamProcessorOptions<T> {
   readonly topic: string | Topic | readonly (string | Topic)[] | RegExp;
   /** Makes the strategies for each assignment. */
   readonly factory: ProcessingStrategyFactory<NoInfer<T>>;
+  /**
+   * One chain for each partition: the factory is asked once for each, and a partition that is held up is paused and holds
+   * up no other. Default false: one chain for all.
+   */
+  readonly perPartition?: boolean | undefined;
   /** When to commit. Commits go on beside the processing, one at a time. Default ONCE_PER_SECOND. */
   readonly commitPolicy?: CommitPolicy | undefined;
   /** What to do about invalid messages. Default: they are counted, logged and dropped. */
@@ -84,7 +90,8 @@ export class StreamProcessor<T> implements AsyncDisposable {
 
   /** @throws ConfigurationError for a topic that Kafka does not allow, or a `joinTimeoutMs` that is no time. */
   constructor(options: StreamProcessorOptions<T>) {
-    const { consumer, factory, clock = systemClock, joinTimeoutMs = DEFAULT_JOIN_TIMEOUT_MS } = options;
+    const { consumer, clock = systemClock, joinTimeoutMs = DEFAULT_JOIN_TIMEOUT_MS } = options;
+    const factory = options.perPartition === true ? perPartition(options.factory, consumer) : options.factory;
     if (!(Number.isFinite(joinTimeoutMs) && joinTimeoutMs >= 0)) {
       throw new ConfigurationError(
         `StreamProcessor: joinTimeoutMs is ${joinTimeoutMs}, but must be a number of milliseconds from 0 up.`,

@@ -1,8 +1,11 @@
 import type { Delivery, Producer } from "../backend/producer.ts";
 import type { CommitPolicy } from "../commit/policy.ts";
 import { IMMEDIATE } from "../commit/policy.ts";
+import { DlqPolicy } from "../dlq/policy.ts";
+import type { DlqProducer } from "../dlq/producer.ts";
 import { LocalBroker } from "../local/broker.ts";
 import { silentLogger, type Logger } from "../logger.ts";
+import type { BrokerMessage } from "../message/message.ts";
 import { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
@@ -18,6 +21,10 @@ export interface HarnessOptions {
   readonly topics?: Readonly<Record<string, number>> | undefined;
   /** Topics that it writes, likewise. One that it writes and that is not named here has one partition. */
   readonly outputs?: Readonly<Record<string, number>> | undefined;
+  /** One chain for each partition, as with StreamProcessor. Default false. */
+  readonly perPartition?: boolean | undefined;
+  /** What happens to invalid messages: by default they go to `deadLetters`. */
+  readonly dlqPolicy?: DlqPolicy<KafkaPayload> | undefined;
   /** Default IMMEDIATE, so that `committed` says at once what is done. */
   readonly commitPolicy?: CommitPolicy | undefined;
   /** Default: none. */
@@ -36,6 +43,12 @@ export interface SendOptions {
   readonly topic?: string | undefined;
   /** Default 0. */
   readonly partition?: number | undefined;
+}
+
+/** An invalid message. */
+export interface DeadLetter {
+  readonly message: BrokerMessage<KafkaPayload>;
+  readonly reason: string | undefined;
 }
 
 const GROUP = "harness";
@@ -61,6 +74,7 @@ export class Harness implements AsyncDisposable {
   readonly #broker: LocalBroker;
   readonly #outputs = new Map<string, KafkaPayload[]>();
   readonly #makeFactory: (tools: HarnessTools) => ProcessingStrategyFactory<KafkaPayload>;
+  readonly #deadLetters: DeadLetter[] = [];
   readonly #existing = new Map<string, Promise<void>>();
   readonly #sending: Promise<unknown>[] = [];
   #chain: WatchedChain | undefined;
@@ -196,6 +210,11 @@ export class Harness implements AsyncDisposable {
     );
   }
 
+  /** The messages that were found invalid, in the order in which they were, with the reasons. */
+  get deadLetters(): readonly DeadLetter[] {
+    return this.#deadLetters;
+  }
+
   /** What the pipeline has written to a topic, in the order in which the broker took it. */
   output(topic: string): readonly KafkaPayload[] {
     return this.#outputs.get(topic) ?? [];
@@ -224,6 +243,8 @@ export class Harness implements AsyncDisposable {
       topic: Object.keys(this.#topics).map((name) => new Topic(name)),
       factory: chain,
       commitPolicy: this.#options.commitPolicy ?? IMMEDIATE,
+      dlqPolicy: this.#options.dlqPolicy ?? new DlqPolicy({ producer: this.#dlqProducer() }),
+      perPartition: this.#options.perPartition,
       clock: this.clock,
       metrics: this.metrics,
       logger: this.#options.logger ?? silentLogger,
@@ -240,6 +261,16 @@ export class Harness implements AsyncDisposable {
         if (!(error instanceof Crash)) this.#failure = { error };
       },
     );
+  }
+
+  #dlqProducer(): DlqProducer<KafkaPayload> {
+    return {
+      produce: (message, reason) => {
+        this.#moves++;
+        this.#deadLetters.push({ message, reason });
+        return Promise.resolve();
+      },
+    };
   }
 
   #producer(): Producer<KafkaPayload> {

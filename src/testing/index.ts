@@ -1,4 +1,11 @@
-export { harness, Harness, type HarnessOptions, type HarnessTools, type SendOptions } from "./harness.ts";
+export {
+  harness,
+  Harness,
+  type DeadLetter,
+  type HarnessOptions,
+  type HarnessTools,
+  type SendOptions,
+} from "./harness.ts";
 export { MockClock } from "./mock-clock.ts";
 export { RecordingMetrics, type RecordedMetric } from "./recording-metrics.ts";
 export {
