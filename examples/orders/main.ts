@@ -62,8 +62,8 @@ function complain(error: unknown): void {
   const { code, message } = error as Error & { code?: unknown };
   // What this library throws on purpose says what to do; anything else is worth its stack.
   if (typeof code !== "string") throw error;
-  const innermost = describeError(error);
-  process.stderr.write(`npm start: ${message}${message.includes(innermost) ? "" : ` (${innermost})`}\n`);
+  const said = code.startsWith("ARROYO_") ? message : describeError(error);
+  process.stderr.write(`npm start: ${said}\n`);
 }
 
 try {

@@ -15,7 +15,7 @@ function snippetsOf(path: string): string[] {
 test("every TypeScript snippet of README.md and docs/ compiles against the package's own names", (t) => {
   const pages = [
     join(ROOT, "README.md"),
-    ...readdirSync(join(ROOT, "docs"))
+    ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".md"))
       .map((name) => join(ROOT, "docs", name)),
   ];
