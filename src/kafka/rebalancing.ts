@@ -1,6 +1,7 @@
 import type { RebalanceCallbacks } from "../backend/consumer.ts";
 import { Partition } from "../message/partition.ts";
 import type { ConsumerCommand, ConsumerEvent } from "./client/protocol.ts";
+import { threadsMs } from "./client/threads-clock.ts";
 import type { Delivery } from "./delivery.ts";
 
 type Assigned = Extract<ConsumerEvent, { type: "assigned" }>;
@@ -88,7 +89,8 @@ export class Rebalancing {
   revoke(event: Revoke): void {
     const partitions = partitionsOf(event);
     for (const partition of partitions) this.#options.delivery.hold(partition);
-    this.#enqueue(event, partitions);
+    // The group's time runs while this thread is too busy to hear of it.
+    this.#enqueue(event, partitions, performance.now() - (threadsMs() - event.sentAtMs));
   }
 
   lost(event: Lost): void {
@@ -140,7 +142,11 @@ export class Rebalancing {
     this.#remove([...this.#assignments.keys()]);
   }
 
-  #enqueue(event: Assigned | Revoke | Lost, partitions: readonly Partition[]): void {
+  #enqueue(
+    event: Assigned | Revoke | Lost,
+    partitions: readonly Partition[],
+    atMs: number = performance.now(),
+  ): void {
     if (this.#abandoned) return;
     if (event.type === "lost") {
       // What was assigned and lost again before a poll saw it is not worth a callback.
@@ -151,7 +157,7 @@ export class Rebalancing {
         this.#queue[at] = { ...due, event: { ...due.event, partitions: kept } };
       }
     }
-    this.#queue.push({ event, atMs: performance.now(), partitions });
+    this.#queue.push({ event, atMs, partitions });
     this.#options.wake();
   }
 

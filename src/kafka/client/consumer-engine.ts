@@ -31,6 +31,7 @@ import { serializeError, type SerializedError } from "./serialized-error.ts";
 import { writeToStderr } from "./stderr-line.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { SubscribedTopics } from "./subscribed-topics.ts";
+import { threadsMs } from "./threads-clock.ts";
 
 /** A coordinator that is well answers a commit within 5 s (`offsets.commit.timeout.ms`): after this, it is looked up anew. */
 const MAX_COMMIT_REQUEST_MS = 10_000;
@@ -117,7 +118,7 @@ export class ConsumerEngine {
         outOfRange: (position) => resets.outOfRange(position),
         failed: ({ topic, index, epoch, error }) =>
           this.#send({ type: "failed", topic, index, epoch, error }),
-        unknownTopic: ({ topic, index, epoch }) => this.#unknownTopic({ topic, index, epoch }),
+        unknownTopic: (partition) => resets.unknownTopic(partition),
       },
     });
     this.#commits = new CommitQueue({
@@ -283,7 +284,7 @@ export class ConsumerEngine {
       this.#fetcher.stop(assignment.partitions);
       const { partitions } = assignment;
       await this.#handOvers.ask(++this.#lastId, (id) =>
-        this.#send({ type: "revoke", id, partitions, drainMs, commitMs }),
+        this.#send({ type: "revoke", id, partitions, drainMs, commitMs, sentAtMs: threadsMs() }),
       );
       await this.#stored.flush(commitMs);
     }
@@ -342,13 +343,6 @@ export class ConsumerEngine {
     this.#subscribed?.member.expel(message);
     // Whatever goes through the main thread would be seen only when it is free again.
     if (!writeToStderr({ groupId, msg: message })) this.#logger.error({ groupId }, message);
-  }
-
-  #unknownTopic({ topic, index, epoch }: PartitionId & { readonly epoch: number }): void {
-    const error = new ConsumerError(
-      `Topic "${topic}" is gone (it had partition ${index}): create it again, or subscribe to others.`,
-    );
-    this.#send({ type: "failed", topic, index, epoch, error: serializeError(error) });
   }
 
   #fatal(error: unknown): void {

@@ -2,7 +2,7 @@ import { ConsumerError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ResolvedConsumerConfig } from "../config.ts";
 import type { Cluster } from "./cluster.ts";
-import type { FetchOutOfRange } from "./fetch-context.ts";
+import type { FetchOutOfRange, FetchUnknownTopic } from "./fetch-context.ts";
 import { resetPositions } from "./offset-resolution.ts";
 import { partitionKey, type ConsumerEvent, type FetchPosition, type PartitionId } from "./protocol.ts";
 import { serializeError } from "./serialized-error.ts";
@@ -18,7 +18,7 @@ interface OffsetResetsOptions {
   readonly closed: AbortSignal;
 }
 
-/** What is done about an offset that is not in the log: told to the main thread, or reset by the policy. */
+/** What is done about a position that is not there (any more): told to the main thread, or reset by the policy. */
 export class OffsetResets {
   readonly #options: OffsetResetsOptions;
 
@@ -36,6 +36,13 @@ export class OffsetResets {
     } else {
       void this.#reset(position);
     }
+  }
+
+  unknownTopic({ topic, index, epoch }: FetchUnknownTopic): void {
+    const error = new ConsumerError(
+      `Topic "${topic}" is gone (it had partition ${index}): create it again, or subscribe to others.`,
+    );
+    this.#options.send({ type: "failed", topic, index, epoch, error: serializeError(error) });
   }
 
   /** Follows the reset policy, unless the main thread has moved the partition meanwhile. */

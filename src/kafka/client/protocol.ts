@@ -97,13 +97,14 @@ export type ConsumerEvent =
       readonly memberId: string;
       readonly partitions: readonly AssignedPartition[];
     }
-  /** Drain within `drainMs`, commit, then send `released`. */
+  /** Drain within `drainMs`, commit, then send `released`. The time counts from `sentAtMs` (see `threads-clock.ts`). */
   | {
       readonly type: "revoke";
       readonly id: number;
       readonly partitions: readonly PartitionId[];
       readonly drainMs: number;
       readonly commitMs: number;
+      readonly sentAtMs: number;
     }
   /** Void already. Send `released` when the callbacks are through. */
   | {

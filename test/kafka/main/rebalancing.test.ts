@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Delivery } from "../../../src/kafka/delivery.ts";
 import { Rebalancing } from "../../../src/kafka/rebalancing.ts";
 import type { ConsumerCommand, ConsumerEvent, PartitionId } from "../../../src/kafka/client/protocol.ts";
+import { threadsMs } from "../../../src/kafka/client/threads-clock.ts";
 import type { RebalanceCallbacks } from "../../../src/backend/consumer.ts";
 import { Partition } from "../../../src/message/partition.ts";
 
@@ -66,7 +67,7 @@ function assigned(id: number, ...partitions: PartitionId[]): Extract<ConsumerEve
 }
 
 function revoke(id: number, ...partitions: PartitionId[]): Extract<ConsumerEvent, { type: "revoke" }> {
-  return { type: "revoke", id, partitions, drainMs: 60_000, commitMs: 3_000 };
+  return { type: "revoke", id, partitions, drainMs: 60_000, commitMs: 3_000, sentAtMs: threadsMs() };
 }
 
 function lost(id: number, ...partitions: PartitionId[]): Extract<ConsumerEvent, { type: "lost" }> {
@@ -118,6 +119,27 @@ test("a revocation is released when its callback and every open commit have ende
   assert.equal(f.rebalancing.commitMs, undefined);
 });
 
+test("what a main thread that was busy has lost of the time for a drain is not given again", async () => {
+  const f = fixture({
+    onRevoke: (_partitions, deadline) => {
+      f.told.push(`drain aborted: ${deadline.aborted}, commit within ${f.rebalancing.commitMs}`);
+      return new Promise<void>((resolve) => {
+        if (deadline.aborted) resolve();
+        else deadline.addEventListener("abort", () => resolve());
+      });
+    },
+  });
+  f.rebalancing.assigned(assigned(1, A));
+  await f.rebalancing.run();
+  const startedMs = performance.now();
+  f.rebalancing.revoke({ ...revoke(2, A), sentAtMs: threadsMs() - 59_990 });
+  await f.rebalancing.run();
+  assert.ok(performance.now() - startedMs < 30_000, "10 ms were left of the minute");
+  assert.equal(f.told.at(-2), "revoke t:0");
+  const left = Number(/commit within (.*)/.exec(f.told.at(-1) ?? "")?.[1]);
+  assert.ok(left <= 3_010, `${left} ms for the commit`);
+});
+
 test("a loss in the middle of a drain does not wait for it: the deadline aborts, onLost runs at once", async () => {
   let drained: AbortSignal | undefined;
   const { rebalancing, sent, told, delivery } = fixture({
@@ -135,7 +157,10 @@ test("a loss in the middle of a drain does not wait for it: the deadline aborts,
   assert.deepEqual(told, ["assign t:0@7", "revoke t:0", "lost t:0"]);
   assert.equal(delivery.has(Partition.of("t", 0)), false);
   await run;
-  assert.deepEqual(released(sent).toSorted((a, b) => a - b), [2, 3]);
+  assert.deepEqual(
+    released(sent).toSorted((a, b) => a - b),
+    [2, 3],
+  );
 });
 
 test("what is lost cannot be committed any more, before any callback has run", async () => {
@@ -164,7 +189,10 @@ test("a revocation of what was lost before it could run is released without a ca
   rebalancing.lost(lost(3, A));
   await rebalancing.run();
   assert.deepEqual(told, ["assign t:0@7", "lost t:0"]);
-  assert.deepEqual(released(sent).toSorted((a, b) => a - b), [2, 3]);
+  assert.deepEqual(
+    released(sent).toSorted((a, b) => a - b),
+    [2, 3],
+  );
 });
 
 test("a callback that throws fails the poll, and the group does not wait for this member", async () => {
