@@ -30,7 +30,12 @@ class IoThread {
 
   private constructor() {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    this.#worker = new Worker(new URL(`./io-worker.${extension}`, import.meta.url), { name: "arroyo-io" });
+    // Inherited, that flag of a script given on the command line would refuse any file.
+    const isScript = process.execArgv.some((flag) => flag.startsWith("--input-type"));
+    this.#worker = new Worker(new URL(`./io-worker.${extension}`, import.meta.url), {
+      name: "arroyo-io",
+      ...(isScript ? { execArgv: [] } : {}),
+    });
     this.#worker.on("error", (error) =>
       this.#fail(error instanceof Error ? error : new Error(String(error))),
     );
