@@ -13,7 +13,8 @@ export interface Producer<in T> extends AsyncDisposable {
   /**
    * Sends a message to a topic (the partitioner chooses) or to a partition, and resolves once the broker has it.
    *
-   * @throws ProducerError (the promise rejects); `ProducerError.isQueueFull` when too much is in flight already.
+   * @throws ProducerError (the promise rejects); `ProducerError.isQueueFull` when too much is in flight already. All further
+   * calls in the same turn of the event loop are refused then, so that messages can be sent again in their order.
    */
   produce(destination: Topic | Partition | string, payload: T): Promise<Delivery>;
   /** Sends what waits, and resolves when everything that was produced before has been delivered or has failed. */

@@ -28,6 +28,7 @@ export class Assignment<T> {
   #strategy: ProcessingStrategy<T> | undefined;
   #ended = false;
   #lost = false;
+  #leaving = false;
   #advance = 0;
   /** Interrupts a drain that is under way. */
   #terminated: (() => void) | undefined;
@@ -61,9 +62,14 @@ export class Assignment<T> {
     return this.#ended;
   }
 
-  /** Whether it ended because partitions were lost. */
-  get lost(): boolean {
-    return this.#lost;
+  /** Whether partitions of it go to others, or have gone: they handle again what is not committed. */
+  get leaving(): boolean {
+    return this.#leaving || this.#lost;
+  }
+
+  /** Partitions are about to go to others. */
+  leave(): void {
+    this.#leaving = true;
   }
 
   /** Whether something is done that was not committed yet, as far as is known without looking at every partition. */

@@ -145,6 +145,7 @@ export class Assignments<T> {
     this.#log("Partitions are revoked.", partitions);
     this.#context.metrics.increment(MetricName.PARTITIONS_REVOKED, partitions.length);
     using joinTimeout = deadlineAfter(this.#context.clock, this.#context.joinTimeoutMs);
+    this.#current?.leave();
     try {
       if (this.#draining === undefined) {
         await this.#drainCurrent(AbortSignal.any([deadline, joinTimeout]), { leaving: partitions });

@@ -82,8 +82,8 @@ export class Committer<T> {
       assignment.committed(await consumer.commitOffsets());
     } catch (error) {
       metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "error" });
-      if (!assignment.lost) throw error;
-      logger.warn({ error }, "A commit failed because its partitions are not ours any more.");
+      if (!assignment.leaving) throw error;
+      logger.warn({ error }, "A commit failed in a rebalance: the new owner handles again what it covers.");
       return;
     }
     metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "success" });

@@ -16,8 +16,8 @@ function partitionOf(error: InvalidMessage): Partition {
 const MAX_REPEATS = 10;
 
 /**
- * What the processor does about an InvalidMessage: counts it, sends it to the dead letter queue, takes it out of the inbox if it is the message that was
- * just submitted, and has it committed in its turn if no strategy does.
+ * What the processor does about an InvalidMessage: counts it, sends it to the dead letter queue, takes it out of the
+ * inbox if it is the message that was just submitted, and has it committed in its turn if no strategy does.
  */
 export class InvalidMessages<T> {
   readonly #inbox: Inbox<T>;

@@ -373,6 +373,26 @@ describe("a revocation", () => {
     assert.equal(bench.ended, undefined);
   });
 
+  it("whose commit fails hands over all the same: the new owner handles again what it covers", async () => {
+    await using bench = new Bench();
+    await bench.start(P0, P1);
+    bench.consumer.onCommit = () => Promise.reject(new Error("the deadline has passed"));
+    bench.consumer.send(P0, "a");
+    bench.consumer.send(P1, "x");
+    await bench.settle();
+    const handedOver = watch(bench.consumer.revoke([P0]));
+    await bench.settle();
+    assert.equal(handedOver.done, true);
+    assert.ok(bench.logger.has("A commit failed in a rebalance"));
+    bench.consumer.onCommit = undefined;
+    bench.consumer.send(P1, "y");
+    await bench.advance(1_100);
+    assert.equal(bench.ended, undefined);
+    assert.deepEqual(bench.chain.payloads, ["y"]);
+    assert.deepEqual(bench.consumer.commits, ["1:2"]);
+    assert.equal(bench.metrics.count(MetricName.COMMIT_STATUS, { status: "error" }), 1);
+  });
+
   it("waits for the commit that is under way, and commits the rest after it", async () => {
     await using bench = new Bench();
     await bench.start(P0);
@@ -480,7 +500,7 @@ describe("a loss", () => {
     commit.reject(new Error("UNKNOWN_MEMBER_ID"));
     await bench.settle();
     assert.equal(bench.ended, undefined);
-    assert.ok(bench.logger.has("A commit failed because its partitions are not ours any more."));
+    assert.ok(bench.logger.has("A commit failed in a rebalance"));
   });
 
   it("of a partition whose message is rejected drops that message", async () => {

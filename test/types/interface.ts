@@ -7,10 +7,14 @@ import * as z from "zod";
 import {
   BatchStep,
   CommitOffsets,
+  DlqLimit,
+  DlqPolicy,
   FilterStep,
   FilteredPayload,
   Healthcheck,
+  KafkaDlqProducer,
   KafkaPayload,
+  NoopDlqProducer,
   RunTask,
   RunTaskConcurrently,
   StreamProcessor,
@@ -195,6 +199,21 @@ export async function run(): Promise<void> {
   });
   await processor.run({ signal: AbortSignal.timeout(1) });
 }
+
+// So does the dead letter queue; one that takes anything fits any consumer.
+const dlqPolicy = new DlqPolicy({ producer: new KafkaDlqProducer(producer, "orders-dlq") });
+dlqPolicy satisfies DlqPolicy<KafkaPayload>;
+new StreamProcessor({ consumer, topic: "orders", factory: fluent, dlqPolicy });
+const dropsAll = new DlqPolicy({
+  producer: new NoopDlqProducer(),
+  limit: new DlqLimit({ maxInvalidRatio: 0.01 }),
+});
+new StreamProcessor({ consumer, topic: "orders", factory: fluent, dlqPolicy: dropsAll });
+declare const consumerOfStrings: Consumer<string>;
+declare const factoryOfAnything: ProcessingStrategyFactory<unknown>;
+// @ts-expect-error strings are no Kafka payloads
+new StreamProcessor({ consumer: consumerOfStrings, topic: "orders", factory: factoryOfAnything, dlqPolicy });
+
 declare const factoryOfStrings: ProcessingStrategyFactory<string>;
 // @ts-expect-error the consumer delivers KafkaPayload
 new StreamProcessor({ consumer, topic: "orders", factory: factoryOfStrings });
