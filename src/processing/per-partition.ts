@@ -118,8 +118,8 @@ class PerPartition<T> implements ProcessingStrategy<T> {
         lane.chain.submit(message);
       } catch (error) {
         if (MessageRejected.is(error)) {
-          const { clock, wakeAt } = this.#runtime!;
-          wakeAt(clock.monotonicMs() + RETRY_MS);
+          const runtime = this.#runtime!;
+          runtime.wakeAt(runtime.clock.monotonicMs() + RETRY_MS);
           return;
         }
         if (InvalidMessage.is(error) && isAbout(error, message)) {
@@ -136,12 +136,12 @@ class PerPartition<T> implements ProcessingStrategy<T> {
   }
 
   #pause(lane: PartitionLane<T>): void {
-    const { clock, wakeAt, metrics } = this.#runtime!;
-    wakeAt(clock.monotonicMs() + RETRY_MS);
+    const runtime = this.#runtime!;
+    runtime.wakeAt(runtime.clock.monotonicMs() + RETRY_MS);
     if (lane.partition === undefined || lane.paused) return;
     lane.paused = true;
     this.#consumer.pause([lane.partition]);
-    metrics.increment(MetricName.PAUSE);
+    runtime.metrics.increment(MetricName.PAUSE);
   }
 
   #resume(lane: PartitionLane<T>): void {

@@ -36,9 +36,9 @@ export class WatchedChain implements ProcessingStrategyFactory<KafkaPayload> {
   constructor(factory: ProcessingStrategyFactory<KafkaPayload>, moved: () => void) {
     this.#factory = factory;
     this.#moved = moved;
-    const { updatePartitions } = factory;
-    if (updatePartitions !== undefined) {
-      this.updatePartitions = (partitions) => updatePartitions.call(factory, partitions);
+    // Only if the factory has it: that it is there says that a running chain takes partitions in.
+    if (factory.updatePartitions !== undefined) {
+      this.updatePartitions = (partitions) => factory.updatePartitions?.(partitions);
     }
   }
 
