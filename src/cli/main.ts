@@ -19,6 +19,14 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
       load: () => import("./healthcheck.ts"),
     },
   ],
+  [
+    "dlq",
+    {
+      usage: "dlq replay --from DLQ --to TOPIC --bootstrap-servers HOST:PORT [...]",
+      summary: "write the messages of a dead letter topic back to a topic",
+      load: () => import("./dlq.ts"),
+    },
+  ],
 ]);
 
 function help(): string {
