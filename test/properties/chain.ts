@@ -61,19 +61,26 @@ function makeStep(spec: StepSpec, index: number, next: Strategy, life: Life, del
         next,
         { commitPolicy: spec.immediate ? IMMEDIATE : ONCE_PER_SECOND },
       );
-    case "concurrently":
+    case "concurrently": {
+      const keyOf = (message: Message<unknown>): string => idsIn(message.payload)[0]![0]!;
+      const take = async (message: Message<unknown>): Promise<unknown> => {
+        for (let left = delays(); left > 0; left--) await turn();
+        return work(message);
+      };
       return new RunTaskConcurrently(
-        async (message: Message<unknown>) => {
-          for (let left = delays(); left > 0; left--) await turn();
-          return work(message);
+        (message) => {
+          // The key of a batch is what it was before it lost an item.
+          if (!spec.keyed || message.partition === undefined) return take(message);
+          return life.alone(`step ${index}, ${keyOf(message)}`, () => take(message));
         },
         {
           concurrency: spec.concurrency,
           maxPending: spec.maxPending,
-          key: spec.keyed ? (message) => idsIn(message.payload)[0]![0]! : undefined,
+          key: spec.keyed ? keyOf : undefined,
         },
         next,
       );
+    }
     case "produce":
       return new Produce<unknown>(
         {

@@ -95,6 +95,7 @@ export class Life {
   readonly #ends = new Map<string, string>();
   readonly #lastOut = new Map<Partition, number>();
   readonly #calls = new Set<string>();
+  readonly #running = new Set<string>();
   over = false;
 
   constructor(world: World) {
@@ -108,6 +109,17 @@ export class Life {
     this.#calls.add(call);
     for (const item of positionedIn(message)) {
       if (this.#world.at(item.partition, item.offset).invalidAt === step) throw InvalidMessage.from(item);
+    }
+  }
+
+  /** Runs async work that must not run twice at once under the same name. */
+  async alone<R>(name: string, run: () => Promise<R>): Promise<R> {
+    this.#check(!this.#running.has(name), `at once: ${name}`);
+    this.#running.add(name);
+    try {
+      return await run();
+    } finally {
+      this.#running.delete(name);
     }
   }
 
