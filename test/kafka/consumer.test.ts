@@ -52,6 +52,28 @@ test("a wrong configuration is refused before anything is connected", () => {
   );
 });
 
+test("what one consumer cannot use does not take the I/O thread from the others", async () => {
+  const servers = { "bootstrap.servers": "127.0.0.1:1", "group.id": "g" };
+  const sound = new KafkaConsumer(servers, { logger: silentLogger });
+  const unsound = new KafkaConsumer(
+    { ...servers, "security.protocol": "ssl", "ssl.ca.location": "/nowhere/ca.pem" },
+    { logger: silentLogger },
+  );
+  sound.subscribe([new Topic("t")]);
+  unsound.subscribe([new Topic("t")]);
+  await assert.rejects(unsound.poll({ timeoutMs: 20_000 }), (error: Error & { code?: string }) => {
+    assert.match(error.message, /ssl\.ca\.location/);
+    assert.equal(error.code, "ARROYO_CONFIGURATION");
+    return true;
+  });
+  assert.deepEqual(await sound.poll({ timeoutMs: 50 }), []);
+  const startedMs = performance.now();
+  await unsound.close(20_000);
+  assert.ok(performance.now() - startedMs < 10_000, "closing did not wait for an engine that is not there");
+  assert.deepEqual(await sound.poll({ timeoutMs: 50 }), []);
+  await sound.close();
+});
+
 kafkaTest(
   "messages of all partitions come in order, with key, headers, timestamp and tombstones",
   async (kafka) => {

@@ -17,8 +17,16 @@ function crossing(fields: LogFields): LogFields {
   for (const [name, value] of Object.entries(fields)) {
     if (value instanceof Error) plain[name] = serializeError(value);
     else if (typeof value === "function" || typeof value === "symbol") plain[name] = String(value);
-    else if (typeof value === "object" && value !== null) plain[name] = JSON.parse(JSON.stringify(value));
+    else if (typeof value === "object" && value !== null) plain[name] = cloned(value);
     else plain[name] = value;
   }
   return plain;
+}
+
+function cloned(value: object): unknown {
+  try {
+    return JSON.parse(JSON.stringify(value));
+  } catch {
+    return String(value);
+  }
 }
