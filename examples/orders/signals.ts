@@ -16,9 +16,14 @@ export function onFirstSignal(callback: (signal: string) => void): Disposable {
   };
   const signals = ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) process.on(signal, listen);
+  const stop = (): void => {
+    for (const signal of signals) process.off(signal, listen);
+  };
   return {
     [Symbol.dispose]: () => {
-      for (const signal of signals) process.off(signal, listen);
+      // A first signal that was quickly obeyed may still have its copy on the way.
+      if (firstMs === undefined) stop();
+      else setTimeout(stop, SAME_WISH_MS).unref();
     },
   };
 }
