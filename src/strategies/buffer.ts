@@ -51,7 +51,9 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
   readonly #drain = new Drain();
   #runtime: StrategyRuntime = detachedRuntime;
   #buffer: MessageBuffer<T, U>;
-  /** What may be committed once the buffer's content is done. Empty as long as nothing was appended. */
+  /** Whether something was appended since the last flush. */
+  #isOpen = false;
+  /** What may be committed once the buffer's content is done; nothing for parts of a message that is not at its end. */
   #committable = new Map<Partition, number>();
   #timestampMs: number | undefined;
   #openedAtMs = 0;
@@ -86,7 +88,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
     if (!this.#lifecycle.open) this.#lifecycle.refuse("submit");
     if (this.#outgoing !== undefined && !this.#handOn()) throw MESSAGE_REJECTED;
     if (isFiltered(message)) {
-      if (this.#committable.size > 0) this.#cover(message);
+      if (this.#isOpen) this.#cover(message);
       else this.next.submit(message);
       return;
     }
@@ -149,7 +151,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
       this.#buffer.append(message);
     } catch (error) {
       if (InvalidMessage.is(error) && isAbout(error, message) && takeOverCommit(error)) {
-        if (this.#committable.size > 0) {
+        if (this.#isOpen) {
           this.#cover(message);
         } else {
           this.#outgoing = message.replace(FILTERED_PAYLOAD);
@@ -159,7 +161,8 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
       throw error;
     }
     const { maxTimeMs, maxIdleTimeMs } = this.#buffer;
-    if (this.#committable.size === 0) {
+    if (!this.#isOpen) {
+      this.#isOpen = true;
       const nowMs = (this.#openedAtMs = this.#lastAtMs = this.#runtime.clock.monotonicMs());
       this.#wakeWhenDue(nowMs + Math.min(maxTimeMs ?? Infinity, maxIdleTimeMs ?? Infinity), nowMs);
     } else if (maxIdleTimeMs !== undefined) {
@@ -181,7 +184,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
   }
 
   #isDue(): boolean {
-    if (this.#committable.size === 0) return false;
+    if (!this.#isOpen) return false;
     if (this.#buffer.isReady || this.#buffer.isEmpty) return true;
     const { maxTimeMs, maxIdleTimeMs } = this.#buffer;
     const dueAtMs = Math.min(
@@ -208,6 +211,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
     this.#buffer = buffer.fresh();
     this.#outgoing = new DerivedMessage(payload, this.#committable, this.#timestampMs) as Submitted<U>;
     this.#committable = new Map();
+    this.#isOpen = false;
     this.#noteBatchTime();
   }
 
@@ -269,7 +273,7 @@ export class BufferStep<T, U> implements ProcessingStrategy<T> {
   /** The end of a join: flushes whatever is there. Returns whether nothing is left. */
   #finish(): boolean {
     if (!this.#handOn()) return false;
-    if (this.#committable.size === 0) return true;
+    if (!this.#isOpen) return true;
     this.#flush();
     return this.#handOn();
   }

@@ -120,7 +120,7 @@ export class TaskRunner<T, U> {
       return;
     }
     if (task.failed) this.#stopped = true;
-    // Mostly it is the oldest that waits; and nobody is kept waiting for longer than the strategy's window.
+    // Behind those that wait for room already.
     const following = this.#order.leave(task);
     if (following !== undefined) this.#ready.push(following);
     this.#fill();

@@ -154,6 +154,20 @@ describe("BatchStep", () => {
     assert.deepEqual(batches(sink), ["- -> 0:1", "abc -> 0:5, 1:5"]);
   });
 
+  it("holds parts that commit nothing as it holds everything else", async () => {
+    const { sink, runtime, step } = setUp();
+    step.submit(derived("a", []));
+    step.submit(filteredAt(0, P1));
+    assert.deepEqual(batches(sink), []);
+    runtime.clock.advance(1_000);
+    step.poll();
+    assert.deepEqual(batches(sink), ["a -> 1:1"]);
+    step.submit(derived("b", []));
+    step.close();
+    await step.join(noDeadline());
+    assert.deepEqual(batches(sink), ["a -> 1:1", "b -> "]);
+  });
+
   it("keeps a batch that the next step rejects, and takes nothing until it is gone", () => {
     const { sink, step } = setUp({ maxBatchSize: 2 });
     sink.reject(3);
