@@ -7,7 +7,7 @@ import { Topic } from "../message/topic.ts";
 import { keepAlive } from "../processing/waits.ts";
 import { readArguments, UsageError, type Arguments } from "./arguments.ts";
 import { ReplayReport } from "./replay-report.ts";
-import { openKafka, openLocal, type ReplayClients } from "./replay-clients.ts";
+import type { ReplayClients } from "./replay-clients.ts";
 
 const HELP = `Usage: arroyo dlq replay --from DLQ --to TOPIC --bootstrap-servers HOST:PORT [...]
 
@@ -99,6 +99,7 @@ export async function run(args: readonly string[]): Promise<number> {
       report.summary(outcome ?? "failed", replay.progress);
     }
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     // Settings are checked when the clients are made of them.
     if (error instanceof ConfigurationError) throw new UsageError(error.message, { cause: error });
     if (!(error instanceof AbortedError)) {
@@ -113,7 +114,7 @@ export async function run(args: readonly string[]): Promise<number> {
 
 type Open = (logger: Logger, signal: AbortSignal) => Promise<ReplayClients>;
 
-/** How the broker is reached. */
+/** How the broker is reached. The clients are loaded only then: help and complaints need none of them. */
 function clients(given: Arguments, from: Topic, to: Topic): Open {
   const { local, config, "bootstrap-servers": servers } = given.strings;
   const group = given.strings["group"] ?? `arroyo-dlq-replay-${from.name}-${to.name}`;
@@ -122,9 +123,15 @@ function clients(given: Arguments, from: Topic, to: Topic): Open {
       const other = config === undefined ? "--bootstrap-servers" : "--config";
       throw new UsageError(`--local takes no ${other}: give one or the other`);
     }
-    return (logger) => openLocal({ from, to, group, logger, folder: local });
+    return async (logger) => {
+      const { openLocal } = await import("./replay-clients.ts");
+      return await openLocal({ from, to, group, logger, folder: local });
+    };
   }
-  return (logger, signal) => openKafka({ from, to, group, logger, signal, servers, configPath: config });
+  return async (logger, signal) => {
+    const { openKafka } = await import("./replay-clients.ts");
+    return await openKafka({ from, to, group, logger, signal, servers, configPath: config });
+  };
 }
 
 function topic(given: Arguments, flag: "from" | "to"): Topic {

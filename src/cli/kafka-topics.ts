@@ -13,7 +13,7 @@ import type { Topic } from "../message/topic.ts";
 
 const TIMEOUT_MS = 30_000;
 /** How long a topic may be unknown: one that was just made is not known to every broker yet. */
-const UNKNOWN_TOPIC_GRACE_MS = 5_000;
+const UNKNOWN_TOPIC_GRACE_MS = 2_000;
 const RETRY_MS = 250;
 
 export interface KafkaTopicsOptions {
