@@ -1,0 +1,76 @@
+import {
+  CommitOffsets,
+  DlqPolicy,
+  InvalidMessage,
+  KafkaDlqProducer,
+  Produce,
+  RunTask,
+  StreamProcessor,
+  silentLogger,
+  type Commit,
+  type Message,
+} from "../../../src/index.ts";
+import { KafkaConsumer, KafkaProducer, type KafkaPayload } from "../../../src/kafka/index.ts";
+
+/**
+ * A pipeline with a dead letter queue in a process of its own, so that the memory that is measured is its own: what
+ * starts with `bad` is invalid, everything else is written to another topic. It ends when it has committed up to the ends.
+ */
+
+export interface DlqProcessSettings {
+  readonly bootstrapServers: string;
+  readonly group: string;
+  readonly input: string;
+  readonly output: string;
+  readonly dlq: string;
+  /** The end of each partition of the input. */
+  readonly ends: readonly number[];
+}
+
+/** What it says on standard output when it has ended. */
+export interface DlqProcessReport {
+  /** The memory that the process took, in bytes, when so many messages were done. */
+  readonly memory: readonly { readonly done: number; readonly rss: number }[];
+  readonly seconds: number;
+}
+
+const SAMPLE_EVERY_MS = 100;
+
+const settings = JSON.parse(process.env["DLQ_PROCESS"]!) as DlqProcessSettings;
+const brokers = { "bootstrap.servers": settings.bootstrapServers };
+const done = settings.ends.map(() => 0);
+const memory: { done: number; rss: number }[] = [];
+
+await using producer = new KafkaProducer(brokers);
+const processor = new StreamProcessor<KafkaPayload>({
+  consumer: new KafkaConsumer({ ...brokers, "group.id": settings.group, "auto.offset.reset": "earliest" }),
+  topic: settings.input,
+  logger: silentLogger,
+  dlqPolicy: new DlqPolicy<KafkaPayload>({ producer: new KafkaDlqProducer(producer, settings.dlq) }),
+  factory: {
+    createWithPartitions(commit) {
+      const noted: Commit = (offsets, options) => {
+        commit(offsets, options);
+        for (const [{ index }, offset] of offsets) done[index] = offset;
+        if (done.every((offset, index) => offset === settings.ends[index])) processor.signalShutdown();
+      };
+      return new RunTask(
+        (message: Message<KafkaPayload>) => {
+          const text = message.payload.text();
+          if (!text.startsWith("bad")) return message.payload;
+          throw InvalidMessage.from(message, { reason: `no order: ${text.length} characters`, logged: true });
+        },
+        new Produce({ producer, topic: settings.output }, new CommitOffsets(noted)),
+      );
+    },
+  },
+});
+
+const startedMs = performance.now();
+const timer = setInterval(() => {
+  memory.push({ done: done.reduce((sum, offset) => sum + offset, 0), rss: process.memoryUsage.rss() });
+}, SAMPLE_EVERY_MS);
+await processor.run();
+clearInterval(timer);
+const report: DlqProcessReport = { memory, seconds: (performance.now() - startedMs) / 1_000 };
+process.stdout.write(JSON.stringify(report));
