@@ -16,7 +16,7 @@ export class ReplayReport {
   readonly #json: boolean;
   readonly #terminal: boolean = process.stderr.isTTY;
   readonly #startedMs: number = performance.now();
-  #samples: { readonly atMs: number; readonly replayed: number }[] = [];
+  readonly #samples: { readonly atMs: number; readonly replayed: number }[] = [];
   /** Whether the line of progress stands there. */
   #shown = false;
 
@@ -24,7 +24,6 @@ export class ReplayReport {
     this.#from = from.name;
     this.#to = to.name;
     this.#json = json;
-    this.#samples.push({ atMs: this.#startedMs, replayed: 0 });
   }
 
   /** How often to tell the progress, in ms. */
@@ -56,7 +55,7 @@ export class ReplayReport {
             `replayed ${count(replayed)}`,
             ...(keptBack > 0 ? [`kept back ${count(keptBack)}`] : []),
             `left ${count(left)}`,
-            `${perSecond(this.#rate(replayed))}`,
+            ...this.#rate(replayed),
           ].join(", ");
     if (!this.#terminal) {
       this.note(text);
@@ -89,12 +88,13 @@ export class ReplayReport {
     process.stdout.write(`${text[0]!.toUpperCase()}${text.slice(1)}\n`);
   }
 
-  #rate(replayed: number): number {
+  /** In words, once there is something to compare with. */
+  #rate(replayed: number): string[] {
     const nowMs = performance.now();
     this.#samples.push({ atMs: nowMs, replayed });
     while (this.#samples.length > 2 && this.#samples[1]!.atMs <= nowMs - RATE_OVER_MS) this.#samples.shift();
     const { atMs, replayed: before } = this.#samples[0]!;
-    return (replayed - before) / ((nowMs - atMs) / 1_000);
+    return atMs === nowMs ? [] : [perSecond((replayed - before) / ((nowMs - atMs) / 1_000))];
   }
 
   #line(text: string): void {
