@@ -144,6 +144,11 @@ class PerPartition<T> implements ProcessingStrategy<T> {
     runtime.metrics.increment(MetricName.PAUSE);
   }
 
+  #retrySoon(): void {
+    const runtime = this.#runtime!;
+    runtime.wakeAt(runtime.clock.monotonicMs() + RETRY_MS);
+  }
+
   #resume(lane: PartitionLane<T>): void {
     if (lane.partition === undefined || !lane.paused) return;
     lane.paused = false;
