@@ -118,8 +118,7 @@ class PerPartition<T> implements ProcessingStrategy<T> {
         lane.chain.submit(message);
       } catch (error) {
         if (MessageRejected.is(error)) {
-          const runtime = this.#runtime!;
-          runtime.wakeAt(runtime.clock.monotonicMs() + RETRY_MS);
+          this.#retrySoon();
           return;
         }
         if (InvalidMessage.is(error) && isAbout(error, message)) {
@@ -136,12 +135,11 @@ class PerPartition<T> implements ProcessingStrategy<T> {
   }
 
   #pause(lane: PartitionLane<T>): void {
-    const runtime = this.#runtime!;
-    runtime.wakeAt(runtime.clock.monotonicMs() + RETRY_MS);
+    this.#retrySoon();
     if (lane.partition === undefined || lane.paused) return;
     lane.paused = true;
     this.#consumer.pause([lane.partition]);
-    runtime.metrics.increment(MetricName.PAUSE);
+    this.#runtime!.metrics.increment(MetricName.PAUSE);
   }
 
   #retrySoon(): void {
