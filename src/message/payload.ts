@@ -154,7 +154,7 @@ export class KafkaPayload {
 
     write = (payload, target, at) => {
       const bytes = payload.#bytes;
-      if (bytes !== undefined) return at + bytes.copy(target, at, payload.#start, payload.#end);
+      if (bytes !== undefined) return copy(bytes, payload.#start, payload.#end, target, at);
       const headers = payload.#headers!;
       at = writeField(payload.#key!, payload.#start, target, at);
       at = writeField(payload.#value!, payload.#end, target, at);
@@ -274,10 +274,19 @@ function fieldSize(field: Buffer | string | null): number {
   return varintSize(length) + length;
 }
 
+/** Up to so many bytes, a loop is faster than the call into native code. */
+const SHORT_BYTES = 24;
+
+function copy(source: Buffer, start: number, end: number, target: Buffer, at: number): number {
+  if (end - start > SHORT_BYTES) return at + source.copy(target, at, start, end);
+  while (start < end) target[at++] = source[start++]!;
+  return at;
+}
+
 function writeField(field: Buffer | string | null, length: number, target: Buffer, at: number): number {
   if (field === null) return writeVarint(target, at, -1);
   at = writeVarint(target, at, length);
-  if (typeof field !== "string") return at + field.copy(target, at);
+  if (typeof field !== "string") return copy(field, 0, field.length, target, at);
   // Nothing but ASCII is as many bytes as characters, and is written a third faster as what it is.
   return at + target.write(field, at, length, field.length === length ? "latin1" : "utf8");
 }
