@@ -363,6 +363,16 @@ describe("a replay never goes round in circles:", () => {
   });
 });
 
+/** As a process would do it. */
+async function runAndLeave(
+  replay: Replay,
+  consumer: AsyncDisposable,
+  signal?: AbortSignal,
+): Promise<ReplayOutcome> {
+  await using _left = consumer;
+  return await replay.run({ signal });
+}
+
 describe("two replays of one group", () => {
   it("share the partitions, and nothing is missing when one of them leaves", async () => {
     await using desk = await Desk.open(4);
@@ -372,12 +382,12 @@ describe("two replays of one group", () => {
     const [one, other] = [consumer(), consumer()];
     const stop = new AbortController();
     const first = desk.replay({ consumer: one, ratePerSecond: 50 });
-    const firstRun = first.run({ signal: stop.signal }).finally(() => one.close());
+    const firstRun = runAndLeave(first, one, stop.signal);
     await desk.settle();
     desk.clock.advance(200);
     await desk.settle();
     const second = desk.replay({ consumer: other, ratePerSecond: 50 });
-    const secondRun = second.run().finally(() => other.close());
+    const secondRun = runAndLeave(second, other);
     for (let i = 0; i < 20; i++) {
       desk.clock.advance(50);
       await desk.settle();

@@ -82,7 +82,6 @@ kafkaTest(
       await kafka.createTopic({ partitions: PARTITIONS }),
     ];
     await fillInput(kafka, input);
-    console.log("b", performance.now());
     const ends = await kafka.endOffsets(input, PARTITIONS);
     const group = kafka.name("group");
     const { memory, seconds } = await runPipeline({
