@@ -68,7 +68,7 @@ async function runPipeline(settings: DlqProcessSettings): Promise<DlqProcessRepo
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [join(import.meta.dirname, "dlq-process.ts")],
-    { env: { ...process.env, DLQ_PROCESS: JSON.stringify(settings) }, timeout: 60_000 },
+    { env: { ...process.env, DLQ_PROCESS: JSON.stringify(settings) }, timeout: 120_000 },
   );
   return JSON.parse(stdout) as DlqProcessReport;
 }
@@ -136,5 +136,5 @@ kafkaTest(
     assert.ok(middle > 0 && end > 0, "there are samples of both");
     assert.ok(end < middle + 64 * MIB, `${middle} bytes in the middle, ${end} at the end`);
   },
-  { timeout: 90_000 },
+  { timeout: 180_000 },
 );
