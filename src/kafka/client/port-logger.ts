@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import type { LogFields, Logger } from "../../logger.ts";
 import type { LogEvent } from "./protocol.ts";
 import { serializeError } from "./serialized-error.ts";
@@ -27,6 +28,6 @@ function cloned(value: object): unknown {
   try {
     return JSON.parse(JSON.stringify(value));
   } catch {
-    return String(value);
+    return inspect(value);
   }
 }

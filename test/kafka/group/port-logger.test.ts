@@ -13,6 +13,7 @@ test("whatever a log line holds, it crosses and does not throw", () => {
     "Something is the matter.",
   );
   assert.equal(lines.length, 1);
-  assert.equal(lines[0]?.fields["offset"], 7n);
-  assert.equal((lines[0]?.fields["error"] as Error).message, "broke");
+  const { fields } = lines[0]!;
+  assert.equal(fields["offset"], 7n);
+  assert.equal((fields["error"] as Error).message, "broke");
 });
