@@ -1,5 +1,4 @@
 import { inspect } from "node:util";
-import { inspect } from "node:util";
 import type { LogFields, Logger } from "../../logger.ts";
 import type { LogEvent } from "./protocol.ts";
 import { serializeError } from "./serialized-error.ts";
