@@ -136,7 +136,9 @@ kafkaTest(
     const { handled, processor, ended } = run(proxy, topic, group, Infinity, policy);
     let over = false;
     ended.finally(() => (over = true)).catch(() => {});
-    while (!over && (cuts.answer < 3 || (await kafka.committedOffsets(group, topic)).get(0) !== count));
+    const committed = async (): Promise<number | undefined> =>
+      (await kafka.committedOffsets(group, topic)).get(0);
+    while (!over && ((await committed()) !== count || cuts.answer < 3));
     processor.signalShutdown();
     await ended;
     assert.deepEqual(cuts, { request: 3, answer: 3 });
