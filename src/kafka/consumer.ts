@@ -44,6 +44,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   readonly #metrics: Metrics;
   readonly #client: ClientPort;
   readonly #polls: Int32Array;
+  readonly #aliveEveryMs: number;
   readonly #delivery: Delivery;
   readonly #rebalancing: Rebalancing;
   readonly #commits: Commits;
@@ -65,6 +66,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   /** @throws ConfigurationError for a key that is unknown, or a value that is out of range, before any connection. */
   constructor(config: KafkaConsumerConfig, options: KafkaClientOptions = {}) {
     this.#config = resolveConsumerConfig(config);
+    this.#aliveEveryMs = Math.min(ALIVE_EVERY_MS, this.#config["max.poll.interval.ms"] / 4);
     this.#logger = options.logger ?? stderrLogger;
     this.#metrics = options.metrics ?? noopMetrics;
     const polls = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
@@ -150,7 +152,9 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
         if (this.#ends.length > 0) continue;
         const leftMs = untilMs - performance.now();
         if (leftMs <= 0 || signal?.aborted === true) return [];
-        await this.#whileAlive(this.#waiter.wait(leftMs, signal));
+        // In turns, so that a long wait counts as polling without a timer of its own.
+        await this.#waiter.wait(Math.min(leftMs, this.#aliveEveryMs), signal);
+        this.#alive();
       }
     } finally {
       this.#polling = false;
@@ -342,10 +346,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   /** Something asynchronous counts as polling, as long as the event loop runs. */
   async #whileAlive<T>(work: Promise<T>): Promise<T> {
-    const timer = setInterval(
-      () => this.#alive(),
-      Math.min(ALIVE_EVERY_MS, this.#config["max.poll.interval.ms"] / 4),
-    );
+    const timer = setInterval(() => this.#alive(), this.#aliveEveryMs);
     try {
       return await work;
     } finally {

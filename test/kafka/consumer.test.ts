@@ -227,6 +227,25 @@ kafkaTest("an idle poll waits for a message, a signal or its time, and no longer
   );
 });
 
+kafkaTest(
+  "a poll that waits for longer than max.poll.interval.ms is polling all the while",
+  async (kafka) => {
+    const topic = await kafka.createTopic();
+    await using consumer = consumerFor(kafka, kafka.name("group"), {
+      "session.timeout.ms": 2_000,
+      "heartbeat.interval.ms": 200,
+      "max.poll.interval.ms": 2_000,
+    });
+    let lost = false;
+    consumer.subscribe([new Topic(topic)], { onLost: () => void (lost = true) });
+    await pollUntil(consumer, () => consumer.tell().size > 0);
+    await consumer.poll({ timeoutMs: 5_000 });
+    await consumer.poll();
+    assert.equal(lost, false);
+    assert.equal(consumer.tell().size, 1);
+  },
+);
+
 kafkaTest("the ends of partitions are told when asked for", async (kafka) => {
   const topic = await kafka.createTopic();
   await fill(kafka, topic, [{ value: "a" }]);
