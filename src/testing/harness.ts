@@ -1,4 +1,4 @@
-import type { Delivery, Producer } from "../backend/producer.ts";
+import type { Producer } from "../backend/producer.ts";
 import type { CommitPolicy } from "../commit/policy.ts";
 import { IMMEDIATE } from "../commit/policy.ts";
 import { DlqPolicy } from "../dlq/policy.ts";
@@ -13,6 +13,7 @@ import { StreamProcessor } from "../processing/processor.ts";
 import type { ProcessingStrategyFactory } from "../strategies/strategy.ts";
 import { WatchedChain } from "./harness-chain.ts";
 import { HarnessConsumer } from "./harness-consumer.ts";
+import { HarnessProducer } from "./harness-producer.ts";
 import { MockClock } from "./mock-clock.ts";
 import { RecordingMetrics } from "./recording-metrics.ts";
 
@@ -72,10 +73,9 @@ export class Harness implements AsyncDisposable {
   readonly #options: HarnessOptions;
   readonly #topics: Readonly<Record<string, number>>;
   readonly #broker: LocalBroker;
-  readonly #outputs = new Map<string, KafkaPayload[]>();
+  readonly #producer: HarnessProducer;
   readonly #makeFactory: (tools: HarnessTools) => ProcessingStrategyFactory<KafkaPayload>;
   readonly #deadLetters: DeadLetter[] = [];
-  readonly #existing = new Map<string, Promise<void>>();
   readonly #sending: Promise<unknown>[] = [];
   #chain: WatchedChain | undefined;
   #consumer: HarnessConsumer | undefined;
@@ -83,7 +83,6 @@ export class Harness implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
-  #produceFailure: { readonly error: Error } | undefined;
   #moves = 0;
   #heldAllowed = false;
 
@@ -96,6 +95,7 @@ export class Harness implements AsyncDisposable {
     this.#options = options;
     this.#topics = options.topics ?? { input: 1 };
     this.#broker = new LocalBroker({ clock: this.clock, logger: silentLogger });
+    this.#producer = new HarnessProducer(this.#broker, () => void this.#moves++);
   }
 
   /** @internal */
@@ -179,7 +179,7 @@ export class Harness implements AsyncDisposable {
 
   /** The next message that the pipeline produces fails with this error. */
   failProduce(error: Error): void {
-    this.#produceFailure = { error };
+    this.#producer.failNext(error);
   }
 
   /** The next commit fails with this error. */
@@ -217,7 +217,7 @@ export class Harness implements AsyncDisposable {
 
   /** What the pipeline has written to a topic, in the order in which the broker took it. */
   output(topic: string): readonly KafkaPayload[] {
-    return this.#outputs.get(topic) ?? [];
+    return this.#producer.output(topic);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -233,10 +233,7 @@ export class Harness implements AsyncDisposable {
   #run(): void {
     const moved = (): void => void this.#moves++;
     const inner = this.#broker.consumer({ "group.id": GROUP, "auto.offset.reset": "earliest" });
-    const chain = new WatchedChain(
-      this.#makeFactory({ producer: this.#producer(), clock: this.clock }),
-      moved,
-    );
+    const chain = new WatchedChain(this.#makeFactory({ producer: this.#producer, clock: this.clock }), moved);
     const consumer = new HarnessConsumer(inner, moved);
     const processor = new StreamProcessor({
       consumer,
@@ -271,39 +268,6 @@ export class Harness implements AsyncDisposable {
         return Promise.resolve();
       },
     };
-  }
-
-  #producer(): Producer<KafkaPayload> {
-    const inner = this.#broker.producer();
-    return {
-      produce: async (destination, payload): Promise<Delivery> => {
-        this.#moves++;
-        const failure = this.#produceFailure;
-        this.#produceFailure = undefined;
-        if (failure !== undefined) throw failure.error;
-        const topic = destination instanceof Partition ? destination.topic : Topic.of(destination);
-        await this.#exists(topic);
-        const delivery = await inner.produce(destination, payload);
-        const outputs = this.#outputs.get(topic.name);
-        if (outputs === undefined) this.#outputs.set(topic.name, [payload]);
-        else outputs.push(payload);
-        this.#moves++;
-        return delivery;
-      },
-      flush: (timeoutMs) => inner.flush(timeoutMs),
-      close: (timeoutMs) => inner.close(timeoutMs),
-      [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-    };
-  }
-
-  /** Every message of a topic waits for the same promise, so that none overtakes another. */
-  #exists(topic: Topic): Promise<void> {
-    let exists = this.#existing.get(topic.name);
-    if (exists === undefined) {
-      exists = this.#broker.topics().has(topic.name) ? Promise.resolve() : this.#broker.createTopic(topic, 1);
-      this.#existing.set(topic.name, exists);
-    }
-    return exists;
   }
 
   async #ordered(order: Promise<void> | undefined): Promise<void> {
