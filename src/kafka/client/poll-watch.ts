@@ -43,12 +43,6 @@ export class PollWatch {
     this.#timer = undefined;
   }
 
-  /** For how long no poll has been seen, in ms. */
-  get silentMs(): number {
-    if (this.#count() !== this.#seen) return 0;
-    return this.#clock.monotonicMs() - this.#seenAtMs;
-  }
-
   #count(): number {
     return Atomics.load(this.#polls, 0);
   }
