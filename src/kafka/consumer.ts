@@ -4,6 +4,7 @@ import type { BrokerMessage } from "../message/message.ts";
 import { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
+import { systemClock } from "../clock.ts";
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
 import { openConsumer, type ClientPort } from "./client/io-thread.ts";
 import type { CommitOffset, ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
@@ -14,7 +15,7 @@ import { Delivery } from "./delivery.ts";
 import { checkOffset } from "./offset.ts";
 import { Rebalancing } from "./rebalancing.ts";
 import { Rereads } from "./rereads.ts";
-import { Waiter } from "./waiter.ts";
+import { Waiter } from "../waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
 const DEFAULT_CLOSE_MS = 5_000;
@@ -49,7 +50,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   readonly #rebalancing: Rebalancing;
   readonly #commits: Commits;
   readonly #rereads: Rereads;
-  readonly #waiter = new Waiter();
+  readonly #waiter = new Waiter(systemClock);
   /** Ends of partitions that were reached and not told yet. */
   readonly #ends: EndOfPartition[] = [];
   #staged = new Map<Partition, CommitOffset>();

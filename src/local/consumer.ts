@@ -19,7 +19,7 @@ import { Rebalances } from "./rebalances.ts";
 import type { Offsets } from "./storage.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { subscriptionTo, type Subscription } from "./subscription.ts";
-import { Waiter } from "./waiter.ts";
+import { Waiter } from "../waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
 
