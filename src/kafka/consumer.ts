@@ -1,6 +1,7 @@
 import { ConsumerError, EndOfPartition, InvalidStateError, OffsetOutOfRange } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import type { BrokerMessage } from "../message/message.ts";
+import { checkOffset, checkOffsets } from "../message/offset.ts";
 import { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
@@ -12,7 +13,6 @@ import { deserializeError } from "./client/serialized-error.ts";
 import { Commits } from "./commits.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig, type ResolvedConsumerConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
-import { checkOffset } from "./offset.ts";
 import { Rebalancing } from "./rebalancing.ts";
 import { Rereads } from "./rereads.ts";
 import { Waiter } from "../waiter.ts";
@@ -186,7 +186,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   seek(offsets: ReadonlyMap<Partition, number>): void {
     this.#assertAssigned("seek", [...offsets.keys()]);
-    for (const [partition, offset] of offsets) checkOffset("seek", partition, offset);
+    checkOffsets("seek", offsets);
     for (const [partition, offset] of offsets) this.#delivery.seek(partition, offset, -1);
     this.#rebalancing.fetch([...offsets.keys()]);
   }
@@ -206,7 +206,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void {
     this.#assertOpen("stageOffsets");
-    for (const [partition, offset] of offsets) checkOffset("stageOffsets", partition, offset);
+    checkOffsets("stageOffsets", offsets);
     for (const [partition, offset] of offsets) {
       const assignment = this.#rebalancing.assignmentOf(partition);
       if (assignment === undefined) {

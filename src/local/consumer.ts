@@ -1,12 +1,7 @@
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
-import {
-  ConfigurationError,
-  ConsumerError,
-  ErrorCode,
-  InvalidStateError,
-  type OffsetOutOfRange,
-} from "../errors.ts";
+import { ConsumerError, ErrorCode, InvalidStateError, type OffsetOutOfRange } from "../errors.ts";
 import type { BrokerMessage } from "../message/message.ts";
+import { checkOffsets } from "../message/offset.ts";
 import type { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import type { ResolvedLocalConsumerConfig } from "./config.ts";
@@ -16,7 +11,7 @@ import type { PartitionLog } from "./partition-log.ts";
 import { PollWatch } from "./poll-watch.ts";
 import { Positions } from "./positions.ts";
 import { Rebalances } from "./rebalances.ts";
-import type { Offsets } from "./storage.ts";
+
 import { StoredOffsets } from "./stored-offsets.ts";
 import { subscriptionTo, type Subscription } from "./subscription.ts";
 import { Waiter } from "../waiter.ts";
@@ -356,16 +351,6 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
           `${call}(): ${partition} is not assigned to this consumer now; tell() gives the partitions that are.`,
         );
       }
-    }
-  }
-}
-
-function checkOffsets(call: string, offsets: Offsets): void {
-  for (const [partition, offset] of offsets) {
-    if (!Number.isSafeInteger(offset) || offset < 0) {
-      throw new ConfigurationError(
-        `${call}(): ${offset} is no offset of ${partition}: use a whole number from 0 up.`,
-      );
     }
   }
 }
