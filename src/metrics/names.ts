@@ -49,6 +49,9 @@ export const MetricName = {
   WORKERS_ABANDONED: "arroyo.strategies.run_task_in_workers.batch.abandoned",
   WORKER_DIED: "arroyo.strategies.run_task_in_workers.worker.died",
   WORKER_STALLED: "arroyo.strategies.run_task_in_workers.worker.stalled",
+  KAFKA_REBALANCE: "arroyo.consumer.kafka.rebalance",
+  KAFKA_LOST: "arroyo.consumer.kafka.lost",
+  KAFKA_POLL_EXPIRED: "arroyo.consumer.kafka.poll_expired",
   PRODUCE_STATUS: "arroyo.producer.produce_status",
 } as const;
 
@@ -229,6 +232,21 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
   ],
   [MetricName.WORKER_DIED]: ["counter", "events", "Workers that died at work; their batch is done again."],
   [MetricName.WORKER_STALLED]: ["counter", "events", "Workers that were at one message for too long."],
+  [MetricName.KAFKA_REBALANCE]: [
+    "counter",
+    "events",
+    "Assignments that the group gave to this Kafka consumer.",
+  ],
+  [MetricName.KAFKA_LOST]: [
+    "counter",
+    "events",
+    "Times that this Kafka consumer found itself out of its group.",
+  ],
+  [MetricName.KAFKA_POLL_EXPIRED]: [
+    "counter",
+    "events",
+    "Times that it left the group because the main thread had not polled for max.poll.interval.ms.",
+  ],
   [MetricName.PRODUCE_STATUS]: [
     "counter",
     "messages",

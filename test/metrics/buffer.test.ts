@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MetricsBuffer } from "../../src/metrics/buffer.ts";
-import { METRICS, MetricName } from "../../src/metrics/names.ts";
 import { MockClock, RecordingMetrics } from "../../src/testing/index.ts";
 
 describe("MetricsBuffer", () => {
@@ -42,19 +41,5 @@ describe("MetricsBuffer", () => {
     buffer.timing("latency", 0.25);
     assert.equal(metrics.last("lag", { partition: "1" }), 4);
     assert.deepEqual(metrics.timings("latency"), [0.25]);
-  });
-});
-
-describe("the catalogue of metrics", () => {
-  it("says of every name what it is, and of no other", () => {
-    const names = Object.values(MetricName);
-    assert.equal(new Set(names).size, names.length, "a name is there twice");
-    assert.deepEqual([...METRICS.keys()].sort(), [...names].sort());
-    for (const [name, { meaning, unit, type }] of METRICS) {
-      assert.match(name, /^arroyo\.[a-z0-9_.]+$/);
-      assert.match(meaning, /^[A-Z].*\.$/, `${name} has no sentence for its meaning`);
-      // Arroyo notes sizes of batches as timings, too.
-      assert.ok(type === "timing" || !unit.startsWith("seconds"), `${name} has an odd unit`);
-    }
   });
 });
