@@ -2,12 +2,14 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { format, resolveConfig } from "prettier";
 import { configurationPage } from "./configuration-page.ts";
+import { grafanaDashboard } from "./grafana-dashboard.ts";
 import { metricsPage } from "./metrics-page.ts";
 
 /** Every page that is made from the code, and how. */
 const PAGES: ReadonlyMap<string, () => string> = new Map([
   ["docs/configuration.md", configurationPage],
   ["docs/metrics.md", metricsPage],
+  ["deploy/grafana/arroyo.json", grafanaDashboard],
 ]);
 
 async function generate(page: string): Promise<{ path: string; text: string }> {
