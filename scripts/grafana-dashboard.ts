@@ -39,6 +39,12 @@ function quantile(q: number, name: MetricName): string {
 
 const PANELS: readonly Panel[] = [
   {
+    title: "Messages",
+    description: "Messages that were taken from the consumer, each second.",
+    unit: "ops",
+    queries: [[perSecond(MetricName.MESSAGES_RECEIVED), "{{consumer}}"]],
+  },
+  {
     title: "Latency: message to commit",
     description: "From a message's timestamp to its commit. If it grows steadily, the consumer is too slow.",
     unit: "s",

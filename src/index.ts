@@ -1,5 +1,6 @@
 export type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "./backend/consumer.ts";
 export type { Delivery, Producer } from "./backend/producer.ts";
+export type { RunModule, RunTools } from "./cli/run-module.ts";
 export { systemClock, type Clock, type ClockTimer } from "./clock.ts";
 export { CommitLogError, decodeCommit, encodeCommit, type CommitLogEntry } from "./commit/codec.ts";
 export type { Commit, CommitOptions } from "./commit/commit.ts";

@@ -6,9 +6,9 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** What a command line may hold. Flags that take a value are `string`, others `boolean`. */
+/** What a command line may hold. Flags that take a value are `string`, or `list` if they may be repeated. */
 export interface ArgumentRules {
-  readonly flags: Readonly<Record<string, "string" | "boolean">>;
+  readonly flags: Readonly<Record<string, "string" | "list" | "boolean">>;
   /** The names of what must stand there without a flag, in order. */
   readonly positionals: readonly string[];
 }
@@ -16,6 +16,8 @@ export interface ArgumentRules {
 /** What it holds. */
 export interface Arguments {
   readonly strings: Readonly<Record<string, string | undefined>>;
+  /** The values of the flags that may be repeated, in their order. */
+  readonly lists: Readonly<Record<string, readonly string[] | undefined>>;
   readonly booleans: ReadonlySet<string>;
   readonly positionals: readonly string[];
 }
@@ -28,7 +30,12 @@ export interface Arguments {
  * twice, and for too few or too many arguments.
  */
 export function readArguments(args: readonly string[], rules: ArgumentRules): Arguments {
-  const options = Object.fromEntries(Object.entries(rules.flags).map(([name, type]) => [name, { type }]));
+  const options = Object.fromEntries(
+    Object.entries(rules.flags).map(([name, type]) => [
+      name,
+      { type: type === "boolean" ? type : ("string" as const) },
+    ]),
+  );
   const { tokens, positionals } = parseArgs({
     args: [...args],
     options,
@@ -37,6 +44,7 @@ export function readArguments(args: readonly string[], rules: ArgumentRules): Ar
     tokens: true,
   });
   const strings: Record<string, string> = {};
+  const lists: Record<string, string[]> = {};
   const booleans = new Set<string>();
   for (const token of tokens) {
     if (token.kind !== "option") continue;
@@ -58,12 +66,13 @@ export function readArguments(args: readonly string[], rules: ArgumentRules): Ar
       if (value === undefined || (!token.inlineValue && value.startsWith("-"))) {
         throw new UsageError(`${rawName} needs a value`);
       }
-      strings[name] = value;
+      if (type === "list") (lists[name] ??= []).push(value);
+      else strings[name] = value;
     }
   }
   const missing = rules.positionals[positionals.length];
   if (missing !== undefined && !booleans.has("help")) throw new UsageError(`${missing} is missing`);
   const extra = positionals[rules.positionals.length];
   if (extra !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(extra)}`);
-  return { strings, booleans, positionals };
+  return { strings, lists, booleans, positionals };
 }

@@ -12,6 +12,14 @@ interface Command {
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   [
+    "run",
+    {
+      usage: "run MODULE --topic TOPIC --group GROUP --bootstrap-servers HOST:PORT [...]",
+      summary: "run the pipeline that MODULE exports, until a signal",
+      load: () => import("./run.ts"),
+    },
+  ],
+  [
     "healthcheck",
     {
       usage: "healthcheck PATH [--max-age DURATION]",

@@ -2,23 +2,21 @@ import type { ReplayOutcome, ReplayProgress } from "../dlq/replay.ts";
 import type { Logger } from "../logger.ts";
 import type { Topic } from "../message/topic.ts";
 import { formatDuration } from "./duration.ts";
+import { count, perSecond, ProgressLine } from "./progress-line.ts";
 
 const TERMINAL_EVERY_MS = 200;
 const LINES_EVERY_MS = 5_000;
 /** The rate is that of the last seconds. */
 const RATE_OVER_MS = 5_000;
-const CLEAR_LINE = "\r\u001B[K";
 
 /** What a replay tells its user: progress and complaints on standard error, the summary on standard output. */
 export class ReplayReport {
   readonly #from: string;
   readonly #to: string;
   readonly #json: boolean;
-  readonly #terminal: boolean = process.stderr.isTTY;
+  readonly #line = new ProgressLine(process.stderr);
   readonly #startedMs: number = performance.now();
   readonly #samples: { readonly atMs: number; readonly replayed: number }[] = [];
-  /** Whether the line of progress stands there. */
-  #shown = false;
 
   constructor(from: Topic, to: Topic, json: boolean) {
     this.#from = from.name;
@@ -28,7 +26,7 @@ export class ReplayReport {
 
   /** How often to tell the progress, in ms. */
   get everyMs(): number {
-    return this.#terminal ? TERMINAL_EVERY_MS : LINES_EVERY_MS;
+    return this.#line.terminal ? TERMINAL_EVERY_MS : LINES_EVERY_MS;
   }
 
   /** Warnings and errors of the clients. */
@@ -43,7 +41,7 @@ export class ReplayReport {
 
   /** A line of its own. */
   note(message: string): void {
-    this.#line(`arroyo dlq replay: ${message}\n`);
+    this.#line.say(`arroyo dlq replay: ${message}`);
   }
 
   progress(progress: ReplayProgress): void {
@@ -57,19 +55,15 @@ export class ReplayReport {
             `left ${count(left)}`,
             ...this.#rate(replayed),
           ].join(", ");
-    if (!this.#terminal) {
-      this.note(text);
-      return;
-    }
-    this.#line(text);
-    this.#shown = true;
+    if (this.#line.terminal) this.#line.show(text);
+    else this.note(text);
   }
 
   summary(outcome: ReplayOutcome | "failed", progress: ReplayProgress): void {
     const { replayed, keptBack, left = null } = progress;
     const tookMs = performance.now() - this.#startedMs;
     const rate = replayed / (tookMs / 1_000);
-    this.#line("");
+    this.#line.clear();
     if (this.#json) {
       const [from, to, seconds] = [this.#from, this.#to, Number((tookMs / 1_000).toFixed(3))];
       const summary = { outcome, from, to, replayed, keptBack, left, seconds, perSecond: Math.round(rate) };
@@ -96,18 +90,4 @@ export class ReplayReport {
     const { atMs, replayed: before } = this.#samples[0]!;
     return atMs === nowMs ? [] : [perSecond((replayed - before) / ((nowMs - atMs) / 1_000))];
   }
-
-  #line(text: string): void {
-    const clear = this.#shown ? CLEAR_LINE : "";
-    this.#shown = false;
-    if (clear !== "" || text !== "") process.stderr.write(`${clear}${text}`);
-  }
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en-US");
-}
-
-function perSecond(rate: number): string {
-  return `${count(rate < 10 ? Number(rate.toFixed(1)) : Math.round(rate))}/s`;
 }

@@ -3,6 +3,7 @@
  */
 export const MetricName = {
   RUN_COUNT: "arroyo.consumer.run.count",
+  MESSAGES_RECEIVED: "arroyo.consumer.messages_received.count",
   POLL_TIME: "arroyo.consumer.poll.time",
   PROCESSING_TIME: "arroyo.consumer.processing.time",
   BACKPRESSURE_TIME: "arroyo.consumer.backpressure.time",
@@ -78,6 +79,7 @@ type Definition = readonly [
 
 const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
   [MetricName.RUN_COUNT]: ["counter", "events", "Turns of the processor's loop."],
+  [MetricName.MESSAGES_RECEIVED]: ["counter", "messages", "Messages that were taken from the consumer."],
   [MetricName.POLL_TIME]: ["timing", "seconds per flush", "Time spent waiting for the consumer."],
   [MetricName.PROCESSING_TIME]: [
     "timing",

@@ -91,7 +91,7 @@ export class Loop<T> {
   /** Waits for messages, or for anything else that is due. */
   async #take(): Promise<void> {
     const { inbox, poller, assignments, committer } = this.#parts;
-    const { clock, wakeUp, deadLetters } = this.#context;
+    const { clock, wakeUp, deadLetters, metrics } = this.#context;
     this.#backpressure.end();
     const { current } = assignments;
     const untilMs = Math.min(
@@ -101,7 +101,9 @@ export class Loop<T> {
     const messages = await wakeUp.waiting(untilMs, (signal, timeoutMs) =>
       poller.poll({ timeoutMs, maxMessages: MAX_MESSAGES_PER_POLL, signal }),
     );
-    if (messages.length > 0) inbox.put(deadLetters?.received(messages) ?? messages);
+    if (messages.length === 0) return;
+    metrics.increment(MetricName.MESSAGES_RECEIVED, messages.length);
+    inbox.put(deadLetters?.received(messages) ?? messages);
   }
 
   /** A message cannot be submitted now: takes no other, but goes on polling for the group's sake. */

@@ -1,0 +1,93 @@
+import { clearInterval, setInterval } from "node:timers";
+import type { Consumer } from "../backend/consumer.ts";
+import { stderrLogger, type LogFields, type Logger } from "../logger.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import { MetricName } from "../metrics/names.ts";
+import { formatDuration } from "./duration.ts";
+import { count, perSecond, ProgressLine } from "./progress-line.ts";
+
+/** The processor hands its counts on once a second. */
+const EVERY_MS = 1_000;
+
+/**
+ * What a run tells its user. On a terminal: sentences, and one line of progress. Otherwise: log lines of JSON, for whatever
+ * collects them.
+ */
+export class RunReport {
+  readonly #json: boolean;
+  readonly #line = new ProgressLine(process.stderr);
+  readonly #startedMs: number = performance.now();
+  #messages = 0;
+
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  get #sentences(): boolean {
+    return this.#line.terminal && !this.#json;
+  }
+
+  get logger(): Logger {
+    if (!this.#sentences) return stderrLogger;
+    const say =
+      (level: string) =>
+      (fields: LogFields, message: string): void =>
+        this.#line.say(`${level}${message}${described(fields)}`);
+    const debug = process.env["ARROYO_LOG"] === "debug" ? say("debug: ") : () => {};
+    return { debug, info: say(""), warn: say("warning: "), error: say("error: ") };
+  }
+
+  note(message: string): void {
+    if (this.#sentences) this.#line.say(message);
+    else stderrLogger.info({}, message);
+  }
+
+  /** Passes metrics on, and counts the messages on the way. */
+  counting(metrics: Metrics): Metrics {
+    return {
+      increment: (name, value = 1, tags) => {
+        if (name === MetricName.MESSAGES_RECEIVED) this.#messages += value;
+        metrics.increment(name, value, tags);
+      },
+      gauge: (name, value, tags) => metrics.gauge(name, value, tags),
+      timing: (name, value, tags) => metrics.timing(name, value, tags),
+    };
+  }
+
+  /** Shows how it goes, where somebody looks. */
+  watch(consumer: Consumer<unknown>): Disposable {
+    if (!this.#sentences) return { [Symbol.dispose]() {} };
+    let before = this.#messages;
+    const timer = setInterval(() => {
+      const rate = (this.#messages - before) / (EVERY_MS / 1_000);
+      before = this.#messages;
+      const partitions = consumer.closed ? 0 : consumer.tell().size;
+      const held = `${partitions} ${partitions === 1 ? "partition" : "partitions"}`;
+      this.#line.show(`${count(this.#messages)} messages, ${perSecond(rate)}, ${held}`);
+    }, EVERY_MS);
+    return {
+      [Symbol.dispose]: () => {
+        clearInterval(timer);
+        this.#line.clear();
+      },
+    };
+  }
+
+  summary(outcome: "stopped" | "failed"): void {
+    const tookMs = performance.now() - this.#startedMs;
+    if (this.#json) {
+      const seconds = Number((tookMs / 1_000).toFixed(3));
+      process.stdout.write(`${JSON.stringify({ outcome, messages: this.#messages, seconds })}\n`);
+    } else if (this.#sentences) {
+      this.#line.say(`${outcome} after ${formatDuration(tookMs)}, ${count(this.#messages)} messages read`);
+    }
+  }
+}
+
+function described(fields: LogFields): string {
+  const shown = Object.entries(fields).map(([name, value]) => {
+    if (value instanceof Error) return `${name}: ${value.message}`;
+    return `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`;
+  });
+  return shown.length === 0 ? "" : ` (${shown.join(", ")})`;
+}

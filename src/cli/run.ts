@@ -1,0 +1,201 @@
+import { inspect } from "node:util";
+import { systemClock } from "../clock.ts";
+import { KafkaDlqProducer } from "../dlq/kafka-producer.ts";
+import { DlqPolicy } from "../dlq/policy.ts";
+import { ArroyoError, ConfigurationError } from "../errors.ts";
+import { Topic } from "../message/topic.ts";
+import { StreamProcessor } from "../processing/processor.ts";
+import { readArguments, UsageError, type Arguments } from "./arguments.ts";
+import { parseDuration } from "./duration.ts";
+import type { KafkaRunOptions, RunBackend } from "./run-backend.ts";
+import { loadFactory } from "./run-module.ts";
+import { openMonitors } from "./run-monitors.ts";
+import { RunReport } from "./run-report.ts";
+
+const HELP = `Usage: arroyo run MODULE --topic TOPIC --group GROUP --bootstrap-servers HOST:PORT [...]
+
+Runs a pipeline until it is told to stop. MODULE is a file whose default export is a ProcessingStrategyFactory, such as
+pipeline()...commit(), or a function that makes one:
+
+  export default ({ producer }) => pipeline().map(check).produce(producer, "orders-checked").commit();
+
+  --topic TOPIC              what to read; may be repeated. In slashes it is a pattern: --topic '/^orders-/'
+  --group GROUP              the consumer group (group.id)
+  --bootstrap-servers HOST:PORT[,...]
+                             where the brokers are
+  --config FILE.json         settings of the clients as an object of librdkafka's keys; those of consumers and those of
+                             producers each go where they belong
+  --set KEY=VALUE            one such setting; may be repeated, and goes before the file's
+  --local DIR                instead of Kafka: the folder of an embedded broker that nobody has open
+  --dlq TOPIC                where invalid messages go; without it they are counted, logged and dropped
+  --per-partition            a chain of strategies for each partition
+  --join-timeout DURATION    how long the strategies may take to finish on a revocation and at the end (default 25s)
+  --metrics-port PORT        Prometheus metrics at http://localhost:PORT/metrics (needs the package prom-client)
+  --json                     log lines as JSON, also on a terminal, and the summary as one line of JSON
+
+SIGTERM and Ctrl-C finish what is in flight, commit it and leave the group; a second one ends at once.
+
+Exit codes: 0 stopped by a signal, everything done is committed; 1 a failure; 2 the command line is wrong.
+
+Examples:
+  arroyo run ./pipeline.ts --topic orders --group billing --bootstrap-servers localhost:9092
+  arroyo run ./pipeline.js --topic '/^orders-/' --config kafka.json --set auto.offset.reset=earliest --dlq orders-dlq
+  arroyo run ./pipeline.ts --topic orders --local ./data
+`;
+
+const FLAGS = {
+  topic: "list",
+  group: "string",
+  "bootstrap-servers": "string",
+  config: "string",
+  set: "list",
+  local: "string",
+  dlq: "string",
+  "per-partition": "boolean",
+  "join-timeout": "string",
+  "metrics-port": "string",
+  json: "boolean",
+  help: "boolean",
+} as const;
+
+/** `arroyo run`: resolves to the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, { flags: FLAGS, positionals: ["MODULE"] });
+  if (given.booleans.has("help")) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const { strings, booleans, positionals } = given;
+  const topic = subscription(given.lists["topic"] ?? []);
+  const dlq = strings["dlq"] === undefined ? undefined : named("--dlq", strings["dlq"]);
+  const joinTimeout = strings["join-timeout"];
+  const joinTimeoutMs = joinTimeout === undefined ? undefined : parseDuration("--join-timeout", joinTimeout);
+  const settings = settingsOf(given.lists["set"] ?? []);
+  const report = new RunReport(booleans.has("json"));
+  try {
+    await using monitors = await openMonitors({
+      metricsPort: port(given, "metrics-port"),
+      consumer: strings["group"] ?? "arroyo",
+      note: (text) => report.note(text),
+    });
+    const metrics = report.counting(monitors.metrics);
+    await using backend = await open(given, topic, { settings, logger: report.logger, metrics });
+    const factory = await loadFactory(positionals[0]!, {
+      get producer() {
+        return backend.producer();
+      },
+      clock: systemClock,
+      logger: report.logger,
+      metrics,
+    });
+    const processor = new StreamProcessor({
+      consumer: backend.consumer,
+      topic,
+      factory,
+      perPartition: booleans.has("per-partition"),
+      dlqPolicy:
+        dlq === undefined
+          ? undefined
+          : new DlqPolicy({ producer: new KafkaDlqProducer(backend.producer(), dlq) }),
+      joinTimeoutMs,
+      logger: report.logger,
+      metrics,
+    });
+    using _signals = onSignals((signal) => {
+      report.note(`${signal}: finishing what is in flight, then committing it`);
+      processor.signalShutdown();
+    });
+    using _progress = report.watch(backend.consumer);
+    await processor.run();
+    report.summary("stopped");
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    // Settings are checked when the clients are made of them.
+    if (error instanceof ConfigurationError) throw new UsageError(error.message, { cause: error });
+    report.note(error instanceof ArroyoError ? error.message : inspect(error));
+    report.summary("failed");
+    return 1;
+  }
+}
+
+/** How the broker is reached. The clients are loaded only then: help and complaints need none of them. */
+async function open(
+  given: Arguments,
+  topic: RegExp | readonly Topic[],
+  common: Pick<KafkaRunOptions, "settings" | "logger" | "metrics">,
+): Promise<RunBackend> {
+  const { local, config, group, "bootstrap-servers": servers } = given.strings;
+  const { openKafka, openLocal } = await import("./run-backend.ts");
+  if (local === undefined) return openKafka({ servers, group, configPath: config, ...common });
+  for (const [flag, value] of Object.entries({
+    "bootstrap-servers": servers,
+    config,
+    set: given.lists["set"],
+  })) {
+    if (value !== undefined) throw new UsageError(`--local takes no --${flag}: give one or the other`);
+  }
+  const topics = topic instanceof RegExp ? [] : topic.map(({ name }) => name);
+  return await openLocal({ folder: local, topics, group: group ?? "arroyo", logger: common.logger });
+}
+
+function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
+  if (topics.length === 0) throw new UsageError("--topic is missing");
+  const patterns = topics.filter((topic) => topic.startsWith("/"));
+  if (patterns.length === 0) return topics.map((topic) => named("--topic", topic));
+  const [pattern = ""] = patterns;
+  if (topics.length > 1) throw new UsageError(`--topic ${pattern} is a pattern, so it must be the only one`);
+  const [, source, flags] = /^\/(.*)\/([a-z]*)$/.exec(pattern) ?? [];
+  try {
+    if (source === undefined || source === "") throw new SyntaxError("it does not end with a slash");
+    return new RegExp(source, flags);
+  } catch (error) {
+    throw new UsageError(`--topic ${pattern} is no pattern: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function named(flag: string, name: string): Topic {
+  try {
+    return Topic.of(name);
+  } catch (error) {
+    throw new UsageError(`${flag}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function settingsOf(list: readonly string[]): Record<string, string | number | boolean> {
+  const settings: Record<string, string | number | boolean> = {};
+  for (const text of list) {
+    const at = text.indexOf("=");
+    // The value may be a secret.
+    if (at <= 0) throw new UsageError("--set needs KEY=VALUE");
+    const [key, value] = [text.slice(0, at), text.slice(at + 1)];
+    if (Object.hasOwn(settings, key)) throw new UsageError(`--set ${key} is given twice`);
+    settings[key] = /^(true|false|-?\d+(\.\d+)?)$/.test(value)
+      ? (JSON.parse(value) as number | boolean)
+      : value;
+  }
+  return settings;
+}
+
+function port(given: Arguments, flag: keyof typeof FLAGS): number | undefined {
+  const text = given.strings[flag];
+  if (text === undefined) return undefined;
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
+  if (value <= 65_535) return value;
+  throw new UsageError(`--${flag} is ${JSON.stringify(text)}, but must be a port from 0 to 65535`);
+}
+
+/** Calls back at the first signal; a second one ends the process as it would without us. */
+function onSignals(stop: (signal: string) => void): Disposable {
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  const once = (signal: string): void => {
+    for (const one of signals) process.off(one, once);
+    stop(signal);
+  };
+  for (const signal of signals) process.on(signal, once);
+  return {
+    [Symbol.dispose]() {
+      for (const signal of signals) process.off(signal, once);
+    },
+  };
+}

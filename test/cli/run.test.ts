@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { after, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { LocalBroker } from "../../src/local/index.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { KafkaPayload } from "../../src/message/payload.ts";
+import { Partition } from "../../src/message/partition.ts";
+import { fill } from "../kafka/fill.ts";
+import { kafkaTest } from "../kafka/kafka-test.ts";
+import { arroyo, MAIN } from "./command.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "arroyo-run-"));
+after(() => rmSync(folder, { recursive: true }));
+
+const INDEX = pathToFileURL(join(import.meta.dirname, "../../src/index.ts")).href;
+
+let modules = 0;
+
+/** A module for `arroyo run`. */
+function moduleWith(code: string): string {
+  const path = join(folder, `module-${modules++}.mjs`);
+  writeFileSync(
+    path,
+    `import { KafkaPayload, InvalidMessage, pipeline } from ${JSON.stringify(INDEX)};\n${code}\n`,
+  );
+  return path;
+}
+
+/** Writes what it reads to a topic, in capitals; "bad" is invalid. Says how many it has seen. */
+function capitals(output: string): string {
+  return moduleWith(`
+    let seen = 0;
+    export default ({ producer }) =>
+      pipeline()
+        .map((payload, message) => {
+          process.stdout.write("seen " + ++seen + "\\n");
+          if (payload.text() === "bad") throw InvalidMessage.from(message, { reason: "it is bad" });
+          return new KafkaPayload(payload.key, payload.text().toUpperCase());
+        })
+        .produce(producer, ${JSON.stringify(output)})
+        .commit();`);
+}
+
+/** A command that runs until it is told to stop. */
+class Running {
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly lines: string[] = [];
+  stderr = "";
+
+  constructor(args: readonly string[]) {
+    this.#child = spawn(process.execPath, [MAIN, "run", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
+    createInterface({ input: this.#child.stdout }).on("line", (line) => {
+      this.lines.push(line);
+      this.#child.emit("line");
+    });
+  }
+
+  /** Resolves when that line was printed. */
+  async line(wanted: string): Promise<void> {
+    while (!this.lines.includes(wanted)) {
+      if (this.#child.exitCode !== null) throw new Error(`It has ended without "${wanted}": ${this.stderr}`);
+      await Promise.race([once(this.#child, "line"), once(this.#child, "close")]);
+    }
+  }
+
+  /** Sends a signal. Resolves with the exit code. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const closed = once(this.#child, "close") as Promise<[number | null]>;
+    this.#child.kill(signal);
+    return (await closed)[0];
+  }
+}
+
+describe("arroyo run", () => {
+  test("--help shows examples", () => {
+    const { code, stdout } = arroyo(["run", "--help"]);
+    assert.equal(code, 0);
+    assert.match(stdout, /Examples:\n {2}arroyo run /);
+  });
+
+  test("a command line that cannot be is refused with what to do, and exit code 2", () => {
+    const fine = moduleWith("export default pipeline().commit();");
+    const open = moduleWith("export default pipeline();");
+    const none = moduleWith("export const factory = 1;");
+    const type = moduleWith("export default class Factory { createWithPartitions() {} }");
+    const kafka = ["--topic", "t", "--group", "g", "--bootstrap-servers", "127.0.0.1:1"];
+    for (const [args, expected] of [
+      [["run"], /MODULE is missing/],
+      [["run", fine], /--topic is missing/],
+      [["run", fine, "--topic", "a b"], /--topic: /],
+      [["run", fine, "--topic", "/a(/"], /--topic \/a\(\/ is no pattern/],
+      [["run", fine, "--topic", "/a/", "--topic", "b"], /must be the only one/],
+      [["run", fine, "--topic", "t"], /--bootstrap-servers is missing/],
+      [["run", fine, "--topic", "t", "--bootstrap-servers", "h:1"], /--group is missing/],
+      [["run", fine, ...kafka, "--set", "x"], /--set needs KEY=VALUE/],
+      [["run", fine, ...kafka, "--set", "sesion.timeout.ms=1"], /"session.timeout.ms"/],
+      [["run", fine, ...kafka, "--join-timeout", "5"], /--join-timeout is "5"/],
+      [["run", fine, ...kafka, "--metrics-port", "70000"], /must be a port/],
+      [["run", fine, ...kafka, "--local", folder], /--local takes no --bootstrap-servers/],
+      [["run", fine, "--topic", "t", "--local", join(folder, "none")], /there is no folder/],
+      [["run", "./none.mjs", ...kafka], /MODULE \.\/none\.mjs is not there/],
+      [["run", open, ...kafka], /a pipeline ends with \.commit\(\)/],
+      [["run", none, ...kafka], /has no default export/],
+      [["run", type, ...kafka], /export default new Factory\(\)/],
+    ] as const) {
+      const { code, stdout, stderr } = arroyo(args);
+      assert.match(stderr, expected, args.join(" "));
+      assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+    }
+  });
+
+  test("runs a pipeline on an embedded broker until SIGTERM, and commits what is done", async () => {
+    const data = join(folder, "data");
+    {
+      await using broker = await LocalBroker.open(data, { logger: silentLogger });
+      await broker.createTopic("orders", 1);
+      await broker.createTopic("capitals", 1);
+      await broker.createTopic("letters", 1);
+      for (const value of ["a", "bad", "c"])
+        await broker.producer().produce("orders", new KafkaPayload(null, value));
+    }
+    const args = ["--topic", "orders", "--local", data, "--dlq", "letters", "--group", "g", "--json"];
+    const running = new Running([capitals("capitals"), ...args]);
+    await running.line("seen 3");
+    assert.equal(await running.end("SIGTERM"), 0, running.stderr);
+    const summary = JSON.parse(running.lines.at(-1)!) as Record<string, unknown>;
+    assert.deepEqual([summary["outcome"], summary["messages"]], ["stopped", 3]);
+
+    await using broker = await LocalBroker.open(data, { logger: silentLogger });
+    assert.deepEqual(await texts(broker, "capitals"), ["A", "C"]);
+    assert.deepEqual(await texts(broker, "letters"), ["bad"]);
+    assert.equal(broker.committedOffsets("g").get(Partition.of("orders", 0)), 3);
+  });
+
+  test("a topic that the embedded broker lacks is named with those that it has", async () => {
+    const data = join(folder, "other");
+    {
+      await using broker = await LocalBroker.open(data, { logger: silentLogger });
+      await broker.createTopic("orders", 1);
+    }
+    const fine = moduleWith("export default pipeline().commit();");
+    const { code, stderr } = arroyo(["run", fine, "--topic", "oders", "--local", data]);
+    assert.equal(code, 2);
+    assert.match(stderr, /--topic oders does not exist in .*: it has orders/);
+  });
+
+  test("what a strategy throws ends it with exit code 1, and shows where", async () => {
+    const data = join(folder, "failing");
+    {
+      await using broker = await LocalBroker.open(data, { logger: silentLogger });
+      await broker.createTopic("orders", 1);
+      await broker.producer().produce("orders", new KafkaPayload(null, "x"));
+    }
+    const failing = moduleWith(
+      "function explode() { throw new Error('no database'); }\nexport default pipeline().map(explode).commit();",
+    );
+    const { code, stderr } = arroyo(["run", failing, "--topic", "orders", "--local", data]);
+    assert.equal(code, 1);
+    assert.match(stderr, /Error: no database\\n +at explode/);
+  });
+
+  kafkaTest("runs a pipeline on Kafka, with Prometheus metrics, until Ctrl-C", async (kafka) => {
+    const orders = await kafka.createTopic();
+    const output = await kafka.createTopic();
+    await fill(
+      kafka,
+      orders,
+      ["a", "b", "c"].map((value) => ({ partition: 0, value })),
+    );
+    const config = join(folder, "kafka.json");
+    writeFileSync(config, JSON.stringify({ "auto.offset.reset": "earliest", acks: "all" }));
+    const running = new Running([
+      capitals(output),
+      ...["--topic", orders, "--group", kafka.name("group"), "--bootstrap-servers", kafka.bootstrapServers],
+      ...["--config", config, "--set", "session.timeout.ms=6000", "--metrics-port", "0"],
+    ]);
+    await running.line("seen 3");
+    const [url] = /http:\/\/localhost:\d+\/metrics/.exec(running.stderr) ?? [];
+    const page = await (await fetch(url!)).text();
+    assert.ok(/^arroyo_consumer_run_create_strategy_seconds_count\{consumer="group-\w+"\} 1$/m.test(page));
+    assert.equal(await running.end("SIGINT"), 0, running.stderr);
+  });
+});
+
+async function texts(broker: LocalBroker, topic: string): Promise<string[]> {
+  const messages = await broker.read(Partition.of(topic, 0));
+  return messages.map(({ payload }) => payload.text());
+}
