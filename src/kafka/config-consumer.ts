@@ -64,6 +64,15 @@ export const CONSUMER_SETTINGS = {
     type: "boolean",
     default: true,
   },
+  /**
+   * Whether messages of transactions are delivered only once these are committed, and those of aborted ones never;
+   * the end of a partition is then where the first open transaction begins. With `read_uncommitted` every message is.
+   */
+  "isolation.level": {
+    type: "enum",
+    values: { read_committed: "read_committed", read_uncommitted: "read_uncommitted" },
+    default: "read_committed",
+  },
   /** Whether `poll` throws `EndOfPartition` each time that the end of a partition is reached. */
   "enable.partition.eof": {
     type: "boolean",

@@ -31,10 +31,6 @@ export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
     why: "it belongs to the newer group protocol (KIP-848), which is not part of this version.",
   },
   {
-    keys: ["isolation.level"],
-    why: "messages of open and aborted transactions are delivered too (read_uncommitted): reading committed ones only is not part of this version.",
-  },
-  {
     keys: ["enable.idempotence", "transactional.id", "transaction.timeout.ms", "enable.gapless.guarantee"],
     why: "idempotent and transactional producing are not part of this version.",
   },

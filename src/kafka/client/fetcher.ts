@@ -47,7 +47,7 @@ export class Fetcher {
     this.#context = {
       ...options,
       budget: new FetchBudget(config["queued.max.messages.kbytes"] * 1024),
-      isolationLevel: "read_uncommitted",
+      isolationLevel: config["isolation.level"],
       closed: this.#closing.signal,
       partition: (topicId, index) => this.#placement.partition(topicId, index),
       end: (partition) => this.#end(partition),

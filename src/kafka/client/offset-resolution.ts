@@ -21,7 +21,7 @@ export async function resolvePositions(
   signal: AbortSignal,
 ): Promise<AssignedPartition[]> {
   if (partitions.length === 0) return [];
-  const committed = await fetchCommitted(cluster, session, partitions, signal);
+  const committed = await fetchCommitted(cluster, session, partitions, signal, { config });
   const missing = partitions.filter((partition) => !committed.has(partitionKey(partition)));
   const reset = missing.length === 0 ? undefined : await resetPositions(cluster, config, missing, signal);
   return partitions.map(({ topic, index }) => {
@@ -53,5 +53,9 @@ export async function resetPositions(
         `, and "auto.offset.reset" is "error": commit one for it, or set the policy to "earliest" or "latest".`,
     );
   }
-  return await listOffsets(cluster, partitions, policy, { signal });
+  return await listOffsets(cluster, partitions, policy, {
+    signal,
+    config,
+    isolationLevel: config["isolation.level"],
+  });
 }

@@ -122,7 +122,7 @@ kafkaTest(
   "positions go over the markers of transactions, and nothing is delivered for them",
   async (kafka) => {
     const topic = await readyTopic(kafka);
-    await using fetch = new RealFetch(kafka.bootstrapServers);
+    await using fetch = new RealFetch(kafka.bootstrapServers, { "isolation.level": "read_uncommitted" });
     await fetch.startAll(topic);
     const producer = testProducer(kafka.bootstrapServers, kafka.name("tx"));
     try {

@@ -20,7 +20,7 @@ test("a partition is asked for by topic id, with what is known of its leader and
     maxWaitMs: 321,
     minBytes: 7,
     maxBytes: 5_000_000,
-    isolationLevel: "read_uncommitted",
+    isolationLevel: "read_committed",
     sessionId: 0,
     sessionEpoch: -1,
     topics: [

@@ -9,6 +9,7 @@ import {
   type FetchUnknownTopic,
 } from "../../../src/kafka/client/fetcher.ts";
 import { listOffsets, type ListedOffset } from "../../../src/kafka/client/list-offsets.ts";
+import { resetPositions } from "../../../src/kafka/client/offset-resolution.ts";
 import type { FetchedRecords, FetchProgress, PartitionId } from "../../../src/kafka/client/protocol.ts";
 import {
   resolveConsumerConfig,
@@ -88,6 +89,13 @@ export class RealFetch implements AsyncDisposable {
       signal: AbortSignal.timeout(PATIENCE_MS),
       config: this.config,
     });
+  }
+
+  /** Where `auto.offset.reset` (latest by default) puts partitions. */
+  async reset(
+    partitions: readonly PartitionId[],
+  ): Promise<ReadonlyMap<string, { readonly offset: number; readonly leaderEpoch: number }>> {
+    return await resetPositions(this.cluster, this.config, partitions, AbortSignal.timeout(PATIENCE_MS));
   }
 
   /** Starts every partition of a topic at its beginning. */

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
+import { readyTopic, RealFetch, testProducer, type Compression } from "./real-fetch.ts";
+
+type TestProducer = ReturnType<typeof testProducer>;
+type Transaction = Awaited<ReturnType<TestProducer["beginTransaction"]>>;
+
+/** Producers of a test, closed at its end. */
+class Writers implements AsyncDisposable {
+  readonly #kafka: KafkaTest;
+  readonly #topic: string;
+  readonly #compression: Compression;
+  readonly #producers: TestProducer[] = [];
+
+  constructor(kafka: KafkaTest, topic: string, compression: Compression = "none") {
+    this.#kafka = kafka;
+    this.#topic = topic;
+    this.#compression = compression;
+  }
+
+  make(transactional = true): TestProducer {
+    const { bootstrapServers } = this.#kafka;
+    const producer = testProducer(bootstrapServers, transactional ? this.#kafka.name("tx") : undefined);
+    this.#producers.push(producer);
+    return producer;
+  }
+
+  async write(by: TestProducer | Transaction, ...values: readonly string[]): Promise<void> {
+    await by.send({
+      compression: this.#compression,
+      messages: values.map((value) => ({ topic: this.#topic, partition: 0, value })),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const producer of this.#producers) await producer.close();
+  }
+}
+
+const values = (fetch: RealFetch): string[] =>
+  fetch.messages(0).map((message) => message.slice(message.indexOf(":") + 1));
+
+for (const compression of ["none", "lz4"] as const) {
+  kafkaTest(
+    `of transactions that cross, only the committed ones are read, in one answer or in many (${compression})`,
+    async (kafka) => {
+      const topic = await readyTopic(kafka);
+      await using writers = new Writers(kafka, topic, compression);
+      const [one, two, plain] = [writers.make(), writers.make(), writers.make(false)];
+      const first = await one.beginTransaction();
+      await writers.write(first, "a-gone-1", "a-gone-2");
+      const other = await two.beginTransaction();
+      await writers.write(other, "b-kept-1");
+      await writers.write(plain, "plain-1");
+      await writers.write(first, "a-gone-3");
+      await first.abort();
+      const second = await one.beginTransaction();
+      await writers.write(second, "a-gone-4");
+      await writers.write(other, "b-kept-2");
+      await second.abort();
+      const third = await one.beginTransaction();
+      await writers.write(third, "a-kept-1");
+      await writers.write(plain, "plain-2");
+      await other.commit();
+      await writers.write(third, "a-kept-2");
+      await third.commit();
+      const last = await two.beginTransaction();
+      await writers.write(last, "b-gone-1");
+      await last.abort();
+
+      // Eleven records, and a marker for each of five transactions.
+      const end = 16;
+      const kept = ["b-kept-1", "plain-1", "b-kept-2", "a-kept-1", "plain-2", "a-kept-2"];
+      // One batch an answer: markers come in later answers than what they end.
+      for (const bytes of [1_048_576, 1]) {
+        await using fetch = new RealFetch(kafka.bootstrapServers, { "max.partition.fetch.bytes": bytes });
+        await fetch.startAll(topic);
+        await fetch.until("the last marker", () => fetch.positions.get(0) === end);
+        assert.deepEqual(values(fetch), kept, `${bytes} bytes an answer`);
+      }
+      // From the middle of a transaction that was aborted.
+      await using middle = new RealFetch(kafka.bootstrapServers);
+      const [partition] = await middle.know(topic);
+      middle.fetcher.start([{ ...partition!, offset: 1, leaderEpoch: -1, epoch: 1 }]);
+      await middle.until("the last marker", () => middle.positions.get(0) === end);
+      assert.deepEqual(values(middle), kept);
+      await using everything = new RealFetch(kafka.bootstrapServers, {
+        "isolation.level": "read_uncommitted",
+      });
+      await everything.startAll(topic);
+      await everything.until("the last marker", () => everything.positions.get(0) === end);
+      assert.equal(values(everything).length, kept.length + 5);
+    },
+  );
+}
+
+kafkaTest("what an open transaction has begun is the end, until it is committed", async (kafka) => {
+  const topic = await readyTopic(kafka);
+  await using writers = new Writers(kafka, topic);
+  const [producer, plain] = [writers.make(), writers.make(false)];
+  await writers.write(plain, "before");
+  const transaction = await producer.beginTransaction();
+  await writers.write(transaction, "in");
+  await writers.write(plain, "after");
+  await using fetch = new RealFetch(kafka.bootstrapServers);
+  await using all = new RealFetch(kafka.bootstrapServers, { "isolation.level": "read_uncommitted" });
+  const partitions = await fetch.know(topic);
+  await all.know(topic);
+  assert.equal((await fetch.reset(partitions)).get(`${topic}:0`)?.offset, 1);
+  assert.equal((await all.reset(partitions)).get(`${topic}:0`)?.offset, 3);
+  await Promise.all([fetch.startAll(topic), all.startAll(topic)]);
+  await all.until("all records", () => all.messages(0).length === 3);
+  await fetch.until("the end", () => fetch.positions.get(0) === 1);
+  assert.equal(fetch.records.at(-1)?.highWatermark, 1, "what is open is not behind us");
+  assert.deepEqual(fetch.messages(0), ["0:before"]);
+  await transaction.commit();
+  await fetch.until("the rest", () => fetch.positions.get(0) === 4);
+  assert.deepEqual(fetch.messages(0), ["0:before", "1:in", "2:after"]);
+});
