@@ -13,6 +13,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 interface Manifest {
   readonly version: string;
   readonly exports: Readonly<Record<string, unknown>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
 }
 const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as Manifest;
 
@@ -21,27 +22,43 @@ const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   "arroyo/kafka": ["KafkaConsumer", "KafkaProducer", "KafkaPayload"],
   "arroyo/local": ["LocalBroker"],
   "arroyo/testing": ["MockClock", "RecordingMetrics"],
+  "arroyo/metrics/prometheus": ["PrometheusMetrics"],
+  "arroyo/metrics/opentelemetry": ["OpenTelemetryMetrics", "traced", "carryTrace"],
 };
+/** What the last ones need, which is not installed with the package. */
+const PEERS = ["prom-client", "@opentelemetry/api"] as const;
 
 // The package, as npm installs it into an empty project.
 const project = mkdtempSync(join(tmpdir(), "arroyo-user-"));
 const run = (command: string, ...args: string[]): string =>
   execFileSync(command, args, { cwd: project, encoding: "utf8", timeout: 120_000 });
 
+function install(...packages: readonly string[]): void {
+  run("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", ...packages);
+}
+
 before(async () => {
   const tarball = await pack(project);
   writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  run("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", tarball);
+  install(tarball);
 });
 after(() => rmSync(project, { recursive: true }));
 
-test("every entry point can be imported, and has its names", () => {
+test("every entry point can be imported, and has its names; exporters need their peers, the others do not", () => {
   const documented = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
   assert.deepEqual(
     Object.keys(ENTRY_POINTS),
     documented.map((path) => `arroyo${path.slice(1)}`),
   );
-  const script = Object.entries(ENTRY_POINTS).map(
+  const entries = Object.entries(ENTRY_POINTS);
+  const needsPeer = ([entry]: readonly [string, unknown]): boolean => entry.startsWith("arroyo/metrics/");
+  importAll(entries.filter((entry) => !needsPeer(entry)));
+  install(...PEERS.map((peer) => `${peer}@${manifest.devDependencies[peer]}`));
+  importAll(entries.filter(needsPeer));
+});
+
+function importAll(entries: readonly (readonly [string, readonly string[]])[]): void {
+  const script = entries.map(
     ([entry, names]) => `
       const entry = await import(${JSON.stringify(entry)});
       for (const name of ${JSON.stringify(names)}) {
@@ -50,7 +67,7 @@ test("every entry point can be imported, and has its names", () => {
   );
   const blocks = script.map((lines) => `{${lines}\n}`).join("\n");
   run(process.execPath, "--input-type=module", "--eval", `${blocks}\nconsole.log("all there");`);
-});
+}
 
 test("it is one package: what two entry points share is the same thing", () => {
   const script = `
