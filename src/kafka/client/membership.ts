@@ -14,11 +14,19 @@ export type MembershipState =
   | "stopped";
 
 /**
- * What commits may be sent under now. `held`: not now, but soon again, perhaps for fewer partitions (between a JoinGroup and
- * its SyncGroup, while a KIP-848 heartbeat is under way): `changed` resolves when it is worth asking again.
+ * What commits may be sent under now.
+ *
+ * - `ready`: a refusal means that the membership is over.
+ * - `passing`: the coordinator still takes commits, but may begin the next generation at any moment and refuse them; that is
+ *   no loss, and the same offsets go out again under the next one.
+ * - `held`: not now, but soon again, perhaps for fewer partitions (between a JoinGroup and its SyncGroup, while a KIP-848
+ *   heartbeat is under way).
+ *
+ * `changed` resolves when it is worth asking again.
  */
 export type CommitSession =
   | { readonly state: "ready"; readonly session: GroupSession }
+  | { readonly state: "passing"; readonly session: GroupSession; readonly changed: Promise<void> }
   | { readonly state: "held"; readonly changed: Promise<void> };
 
 /** A consumer's part in its group, under one of Kafka's two group protocols. */
@@ -37,14 +45,15 @@ export interface Membership {
 
 /**
  * What a membership tells the consumer's engine. It calls them one at a time and waits for each, except that `lost` may come
- * in the middle of a `revoke` or an `assigned`, and makes it void.
+ * in the middle of a `revoke`, and makes it void.
  */
 export interface MembershipEvents {
   /**
-   * These partitions have come, in addition to what is held; the list may be empty. Aborts when the membership or the
-   * generation that brought them ends before they were announced. Resolves when they were handed on.
+   * These partitions have come, in addition to what is held; the list may be empty. The engine looks up where to read them
+   * from and tells the main thread on its own, partition by partition as it finds out, however many generations that takes.
+   * It stops looking when they are revoked or lost.
    */
-  assigned(session: GroupSession, added: readonly PartitionId[], signal: AbortSignal): Promise<void>;
+  assigned(session: GroupSession, added: readonly PartitionId[]): void;
   /**
    * These partitions, and no others, are to be drained within `drainMs` and committed within another `commitMs`. Resolves
    * when they are; only then may the membership tell the coordinator so. What is kept goes on being fetched and handled.
