@@ -3,12 +3,19 @@ export const CONSUMER_SETTINGS = {
   /** The group: its members share the partitions, and its committed offsets are kept by the brokers. */
   "group.id": { type: "string", required: true },
   /**
+   * Makes this a static member: at close it stays in the group, and when it is back under the same id within
+   * `session.timeout.ms` it gets the same partitions without a rebalance. Each running member needs an id of its own.
+   */
+  "group.instance.id": { type: "string" },
+  /**
    * How partitions are shared out, in order of preference; the group takes the first that all its members
-   * know.
+   * know. With `cooperative-sticky` alone, members keep their partitions in a rebalance, except for those that go to
+   * others. To move a running group to it, give every member `cooperative-sticky,range` first, and
+   * `cooperative-sticky` once all have that.
    */
   "partition.assignment.strategy": {
     type: "list",
-    values: ["range", "roundrobin"],
+    values: ["range", "roundrobin", "cooperative-sticky"],
     default: ["range", "roundrobin"],
   },
   /**

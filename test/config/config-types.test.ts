@@ -46,7 +46,8 @@ declare const producer: ResolvedProducerConfig;
 export function typesOnly(): unknown {
   const timeout: number = consumer["session.timeout.ms"];
   const reset: "earliest" | "latest" | "error" = consumer["auto.offset.reset"];
-  const strategies: readonly ("range" | "roundrobin")[] = consumer["partition.assignment.strategy"];
+  const strategies: readonly ("range" | "roundrobin" | "cooperative-sticky")[] =
+    consumer["partition.assignment.strategy"];
   const password: string | undefined = consumer["sasl.password"];
   const wait: -1 | 1 = producer.acks;
   const clients: ClientConfig[] = [consumer, producer];

@@ -11,6 +11,8 @@ export interface GroupMemberView {
 export interface Assignor {
   /** Its name in JoinGroup, the same as in Java's client and librdkafka. */
   readonly name: string;
+  /** Whether members keep what they have while they join again (KIP-429): it must not give away what is still owned. */
+  readonly incremental?: true;
   /** Partition counts by topic; a topic that is missing does not exist (yet). */
   assign(
     members: readonly GroupMemberView[],

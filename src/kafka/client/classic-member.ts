@@ -1,124 +1,93 @@
-import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
-import type { Logger } from "../../logger.ts";
 import { whenAborted } from "./abortable.ts";
-import { ASSIGNORS, type GroupMemberView } from "./assignors.ts";
+import { ASSIGNORS } from "./assignors.ts";
 import { Backoff } from "./backoff.ts";
-import {
-  decodeAssignment,
-  decodeSubscription,
-  encodeSubscription,
-  type GroupAssignment,
-} from "./consumer-protocol.ts";
-import { ErrorCodes, errorName } from "./error-codes.ts";
-import type { GroupRequests, JoinAnswer } from "./group-requests.ts";
-import { GroupSession } from "./group-session.ts";
+import { ClassicJoin, type ClassicJoinOptions, type JoinOutcome } from "./classic-join.ts";
+import type { Claim } from "./consumer-protocol.ts";
+import { ErrorCodes } from "./error-codes.ts";
+import type { GroupSession } from "./group-session.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { sleep } from "./latch.ts";
-import type { PartitionId } from "./protocol.ts";
-import { TransportError } from "./transport-error.ts";
+import { joinError } from "./join-errors.ts";
+import { Latch, sleep } from "./latch.ts";
+import type { CommitSession, Membership, MembershipEvents, MembershipState } from "./membership.ts";
+import { partitionKey, type PartitionId } from "./protocol.ts";
 
-/** What a membership takes from the topics' metadata. */
-export interface GroupTopics {
-  /** The names that the subscription means now. */
-  names(): readonly string[];
-  /** Partition counts of the topics of the whole group, for its leader; refreshed if any is not known yet. */
-  partitionCounts(topics: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
-}
-
-export interface MemberEvents {
-  /** The member has this assignment from now on. Aborts when the session ends; resolves when it was handed on. */
-  assigned(session: GroupSession, partitions: readonly PartitionId[], signal: AbortSignal): Promise<void>;
-  /** Everything is to be drained within `drainMs` and committed within another `commitMs`. Resolves when it is. */
-  revoke(session: GroupSession, drainMs: number, commitMs: number): Promise<void>;
-  /** Everything is somebody else's. Resolves when the main thread knows, so that joining again makes sense. */
-  lost(session: GroupSession, reason: string): Promise<void>;
-  /** Nothing that could be tried again. */
-  fatal(error: ConsumerError): void;
-  member(memberId: string): void;
-}
-
-export interface ClassicMemberOptions {
-  readonly groupId: string;
-  readonly groupInstanceId: string | null;
-  readonly strategies: readonly string[];
+export interface ClassicMemberOptions extends Omit<ClassicJoinOptions, "named"> {
   readonly heartbeatIntervalMs: number;
   readonly rebalanceTimeoutMs: number;
-  readonly retryBackoffMs: number;
-  readonly retryBackoffMaxMs: number;
-  readonly requests: GroupRequests;
-  readonly topics: GroupTopics;
-  readonly events: MemberEvents;
-  readonly clock: Clock;
-  readonly logger: Logger;
+  readonly events: MembershipEvents;
 }
 
 /** What the commit at the end of a drain is given, at most; and its share where the whole is short. */
 const COMMIT_MS = 3_000;
 const COMMIT_SHARE = 0.25;
 
-const FATAL_JOIN_ERRORS: ReadonlySet<number> = new Set([
-  ErrorCodes.INCONSISTENT_GROUP_PROTOCOL,
-  ErrorCodes.INVALID_GROUP_ID,
-  ErrorCodes.INVALID_SESSION_TIMEOUT,
-  ErrorCodes.GROUP_AUTHORIZATION_FAILED,
-  ErrorCodes.GROUP_MAX_SIZE_REACHED,
-  ErrorCodes.FENCED_INSTANCE_ID,
-  ErrorCodes.UNSUPPORTED_VERSION,
-]);
-
-/** What ended a stay in the group. */
+/** How a hand-over has ended. */
 type Ending = "drained" | "gone" | "stopped";
 
 /**
- * A member of a group under Kafka's classic protocol (JoinGroup, SyncGroup, Heartbeat), with an eager assignor: it gives
- * everything back before it joins again, and joins again only after what it had was drained and committed.
+ * A member of a group under Kafka's classic protocol (JoinGroup, SyncGroup, Heartbeat).
+ *
+ * With assignors that are all incremental (`cooperative-sticky`, KIP-429) it keeps what it has while it joins again, hands
+ * over only what the next generation gives to others, and then joins once more, so that they get it. With any other it
+ * gives everything back before it joins: a group that is being moved from one kind to the other has members of both, and
+ * only this is safe with all of them. Either way, what is handed over was drained and committed before.
  */
-export class ClassicMember {
+export class ClassicMember implements Membership {
   readonly #options: ClassicMemberOptions;
-  readonly #backoff: Backoff;
+  readonly #join: ClassicJoin;
+  readonly #incremental: boolean;
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
   #stopping: Promise<void> | undefined;
-  #memberId = "";
+  #state: MembershipState = "joining";
+  /** The last generation that gave an assignment, for as long as any of it is held. */
   #session: GroupSession | undefined;
+  #held: readonly PartitionId[] = [];
+  #commitSession: CommitSession | undefined;
+  #commitsChanged = new Latch();
   #reason = "the consumer subscribes";
-  /** Why the join that is under way is outdated already, if it is. */
-  #outdated: string | undefined;
 
   constructor(options: ClassicMemberOptions) {
+    const { events, groupId } = options;
     this.#options = options;
-    this.#backoff = new Backoff({ initialMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs });
-    this.#running = this.#run().catch((error: unknown) => {
-      options.events.fatal(
-        new ConsumerError(`Group ${options.groupId}: the membership has failed.`, { cause: error }),
-      );
-    });
+    this.#join = new ClassicJoin({ ...options, named: (memberId) => events.member(memberId) });
+    this.#incremental = options.strategies.every((name) => ASSIGNORS.get(name)?.incremental === true);
+    this.#running = this.#run()
+      .catch((error: unknown) => {
+        events.fatal(new ConsumerError(`Group ${groupId}: the membership has failed.`, { cause: error }));
+      })
+      .finally(() => {
+        this.#state = "stopped";
+        this.#commit(undefined);
+      });
   }
 
-  /** The generation that the member is in; undefined while it is (re)joining. */
-  get session(): GroupSession | undefined {
-    return this.#session;
+  get state(): MembershipState {
+    return this.#state;
   }
 
   get memberId(): string {
-    return this.#memberId;
+    return this.#join.memberId;
   }
 
-  /** The group should be assigned anew: the subscription means other topics now, or partitions were added. */
+  get commitSession(): CommitSession | undefined {
+    return this.#commitSession;
+  }
+
   rejoin(reason: string): void {
-    if (this.#session === undefined) this.#outdated = reason;
-    else this.#session.rejoin.set(reason);
+    const isIn = this.#state === "stable" || this.#state === "revoking";
+    if (isIn && this.#session !== undefined) this.#session.rejoin.set(reason);
+    else this.#join.outdated = reason;
   }
 
-  /** The member is out, without our doing or because the main thread has stopped polling: leave, and tell. */
   expel(reason: string): void {
     this.#session?.gone.set({ errorCode: 0, reason });
   }
 
   /**
    * Leaves the group, at once. A join that is pending at the broker is left as well: the request goes over another
-   * connection. What was assigned is to have been drained before.
+   * connection. A static member stays in the group until its session ends, so that it can come back.
    */
   stop(reason: string, timeoutMs: number): Promise<void> {
     this.#stopped.abort();
@@ -129,122 +98,72 @@ export class ClassicMember {
   async #run(): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      const joined = await this.#join(signal);
-      if (joined === undefined) return;
-      await this.#stay(joined.session, joined.partitions);
-    }
-  }
-
-  /** Joins until it has an assignment; undefined when it was stopped, or can never have one. */
-  async #join(
-    signal: AbortSignal,
-  ): Promise<{ readonly session: GroupSession; readonly partitions: readonly PartitionId[] } | undefined> {
-    const { requests, events, groupId, logger } = this.#options;
-    while (!signal.aborted) {
-      try {
-        this.#outdated = undefined;
-        const topics = this.#options.topics.names();
-        const answer = await requests.join(this.#memberId, this.#protocols(topics), this.#reason, signal);
-        const { errorCode } = answer;
-        if (errorCode === ErrorCodes.MEMBER_ID_REQUIRED) {
-          // KIP-394: the broker has named us, and wants us to ask again under that name.
-          this.#remember(answer.memberId);
-          continue;
+      this.#state = "joining";
+      const outcome = await this.#untilJoined();
+      if (outcome.type === "joined") await this.#stay(outcome.session, outcome.partitions);
+      else if (outcome.type === "gone") this.#session?.gone.set(outcome);
+      else if (outcome.type === "fatal") {
+        if (this.#session === undefined) {
+          this.#options.events.fatal(outcome.error);
+          return;
         }
-        if (FATAL_JOIN_ERRORS.has(errorCode)) {
-          events.fatal(joinError(groupId, errorCode));
-          return undefined;
-        }
-        if (errorCode === ErrorCodes.NONE) {
-          this.#remember(answer.memberId);
-          const joined = await this.#sync(answer, signal);
-          if (joined !== undefined) {
-            this.#backoff.reset();
-            return joined;
-          }
-          continue;
-        }
-        this.#afterError(errorCode, "JoinGroup");
-      } catch (error) {
-        if (signal.aborted) return undefined;
-        if (!TransportError.is(error)) {
-          events.fatal(error instanceof ConsumerError ? error : cannotBeMember(groupId, error));
-          return undefined;
-        }
-        requests.forgetCoordinator();
-        logger.debug({ groupId, error }, "Joining the group failed; it is tried again.");
+        this.#session.gone.set({ errorCode: outcome.errorCode, reason: outcome.error.message });
+        await this.#mournLoss(this.#session, outcome.error);
       }
-      await sleep(this.#options.clock, this.#backoff.next(), signal);
+      if (this.#session?.gone.isSet === true && !signal.aborted) await this.#mournLoss(this.#session);
     }
-    return undefined;
   }
 
-  async #sync(
-    answer: JoinAnswer,
-    signal: AbortSignal,
-  ): Promise<{ readonly session: GroupSession; readonly partitions: readonly PartitionId[] } | undefined> {
-    const { groupId, groupInstanceId, clock, requests } = this.#options;
-    const protocolName = answer.protocolName ?? "";
-    const session = new GroupSession({
-      groupId,
-      groupInstanceId,
-      memberId: answer.memberId,
-      generationId: answer.generationId,
-      cleanAtMs: clock.monotonicMs(),
-    });
-    const assignments = await this.#assignAsLeader(answer, protocolName, signal);
-    session.cleanAtMs = clock.monotonicMs();
-    const synced = await requests.sync(session, protocolName, assignments, signal);
-    if (synced.errorCode !== ErrorCodes.NONE) {
-      if (FATAL_JOIN_ERRORS.has(synced.errorCode)) throw joinError(groupId, synced.errorCode);
-      this.#afterError(synced.errorCode, "SyncGroup");
-      // A rebalance that began meanwhile wants the next JoinGroup now; anything else wants a pause.
-      if (synced.errorCode !== ErrorCodes.REBALANCE_IN_PROGRESS) {
-        await sleep(clock, this.#backoff.next(), signal);
-      }
-      return undefined;
+  /** Joins. What is kept in an incremental rebalance may be lost meanwhile: then this ends, whatever became of it. */
+  async #untilJoined(): Promise<JoinOutcome> {
+    const { signal: stopped } = this.#stopped;
+    const session = this.#session;
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    stopped.addEventListener("abort", end);
+    if (session !== undefined) {
+      void session.gone.promise.then(end);
+      this.#commit("passing", session);
     }
-    const partitions: PartitionId[] = [];
-    for (const [topic, indices] of decodeAssignment(synced.assignment)) {
-      for (const index of indices) partitions.push({ topic, index });
+    if (stopped.aborted || session?.gone.isSet === true) end();
+    const progress = {
+      began: (): void => {
+        if (session !== undefined) this.#commit("held");
+      },
+      again: (next: GroupSession): void => {
+        if (session !== undefined) this.#commit("passing", next);
+      },
+    };
+    try {
+      return await this.#join.join(this.#claim(session), this.#reason, progress, over.signal);
+    } finally {
+      stopped.removeEventListener("abort", end);
     }
-    return { session, partitions };
   }
 
-  /** The assignments of all members if this one leads the group; nothing otherwise. */
-  async #assignAsLeader(
-    answer: JoinAnswer,
-    protocolName: string,
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, GroupAssignment>> {
-    const { groupId } = this.#options;
-    if (answer.leader !== answer.memberId || answer.skipAssignment) return new Map();
-    const assignor = ASSIGNORS.get(protocolName);
-    if (assignor === undefined) {
-      throw new ConsumerError(
-        `Group ${groupId}: the coordinator chose the unknown assignor "${protocolName}".`,
-      );
+  #claim(session: GroupSession | undefined): Claim | undefined {
+    if (session === undefined) return undefined;
+    const owned = new Map<string, number[]>();
+    for (const { topic, index } of this.#held) {
+      const indices = owned.get(topic);
+      if (indices === undefined) owned.set(topic, [index]);
+      else indices.push(index);
     }
-    const members = answer.members.map(({ memberId, groupInstanceId, metadata }): GroupMemberView => ({
-      memberId,
-      groupInstanceId: groupInstanceId ?? undefined,
-      subscription: decodeSubscription(metadata),
-    }));
-    const topics = [...new Set(members.flatMap((member) => member.subscription.topics))];
-    return assignor.assign(members, await this.#options.topics.partitionCounts(topics, signal));
+    return { owned, generationId: session.generationId };
   }
 
-  /** Lives with an assignment until it has ended, heartbeats all the while. */
+  /** Lives in a generation until it has ended, heartbeats all the while. */
   async #stay(session: GroupSession, partitions: readonly PartitionId[]): Promise<void> {
     const { requests, events, clock, logger, groupId } = this.#options;
+    const revoked = without(this.#held, partitions);
+    const added = without(partitions, this.#held);
     this.#session = session;
+    this.#held = [...partitions, ...revoked];
+    this.#state = "stable";
+    this.#commit("ready", session);
+    const { memberId, generationId } = session;
     logger.info(
-      {
-        groupId,
-        memberId: session.memberId,
-        generationId: session.generationId,
-        partitions: partitions.length,
-      },
+      { groupId, memberId, generationId, partitions: partitions.length, added: added.length },
       "Joined the group.",
     );
     const heartbeat = new Heartbeat({
@@ -258,49 +177,56 @@ export class ClassicMember {
       clock,
       logger,
     });
-    const ended = new AbortController();
-    const end = (): void => ended.abort();
-    void session.rejoin.promise.then(end);
-    void session.gone.promise.then(end);
-    this.#stopped.signal.addEventListener("abort", end);
-    if (this.#stopped.signal.aborted) end();
-    if (this.#outdated !== undefined) session.rejoin.set(this.#outdated);
+    const over = new AbortController();
+    if (this.#join.outdated !== undefined) session.rejoin.set(this.#join.outdated);
     try {
-      await events.assigned(session, partitions, ended.signal);
-      await whenAborted(ended.signal);
-      const ending = await this.#end(session);
-      await heartbeat.stop();
-      this.#session = undefined;
-      if (ending === "gone") await this.#mournLoss(session);
-      else this.#reason = session.rejoin.value ?? this.#reason;
+      events.assigned(session, added);
+      if (revoked.length > 0) {
+        if ((await this.#handOver(session, revoked)) !== "drained") return;
+        session.rejoin.set("this member has given up partitions that are somebody else's now");
+      }
+      await Promise.race([
+        session.rejoin.promise,
+        session.gone.promise,
+        whenAborted(this.#stopped.signal, over.signal),
+      ]);
+      if (this.#stopped.signal.aborted || session.gone.isSet) return;
+      this.#reason = session.rejoin.value ?? this.#reason;
+      if (this.#incremental) return;
+      if ((await this.#handOver(session, this.#held)) === "drained") this.#end();
     } finally {
-      this.#session = undefined;
-      this.#stopped.signal.removeEventListener("abort", end);
+      over.abort();
       await heartbeat.stop();
     }
   }
 
-  /** Drains, if there is still something that is ours. */
-  async #end(session: GroupSession): Promise<Ending> {
+  /** Drains partitions, for as long as they are still ours. */
+  async #handOver(session: GroupSession, partitions: readonly PartitionId[]): Promise<Ending> {
     const { events, clock, rebalanceTimeoutMs, logger, groupId } = this.#options;
     if (this.#stopped.signal.aborted) return "stopped";
     if (session.gone.isSet) return "gone";
+    this.#state = "revoking";
     // Java's and librdkafka's members have the same time, counted from the first of them to join; we only know that
     // there was no rebalance yet when our last clean heartbeat was sent.
     const leftMs = Math.max(0, session.cleanAtMs + rebalanceTimeoutMs - clock.monotonicMs());
     const commitMs = Math.min(COMMIT_MS, leftMs * COMMIT_SHARE);
+    const reason = session.rejoin.value ?? "the group gives partitions to others";
     logger.info(
-      { groupId, reason: session.rejoin.value, drainMs: leftMs - commitMs },
+      { groupId, reason, partitions: partitions.length, drainMs: leftMs - commitMs },
       "Draining before a rebalance.",
     );
     const over = new AbortController();
     const ending = await Promise.race([
-      events.revoke(session, leftMs - commitMs, commitMs).then((): Ending => "drained"),
+      events.revoke(session, partitions, leftMs - commitMs, commitMs).then((): Ending => "drained"),
       session.gone.promise.then((): Ending => "gone"),
       whenAborted(this.#stopped.signal, over.signal).then((): Ending => "stopped"),
       sleep(clock, leftMs, over.signal).then((): Ending => "gone"),
     ]);
     over.abort();
+    if (ending === "drained") {
+      this.#held = without(this.#held, partitions);
+      this.#state = "stable";
+    }
     if (ending === "gone") {
       session.gone.set({
         errorCode: 0,
@@ -310,85 +236,63 @@ export class ClassicMember {
     return ending;
   }
 
-  async #mournLoss(session: GroupSession): Promise<void> {
+  /** Everything that was held is somebody else's. Resolves when the main thread knows. */
+  async #mournLoss(session: GroupSession, error?: ConsumerError): Promise<void> {
     const { events, logger, groupId } = this.#options;
     const gone = session.gone.value ?? { errorCode: 0, reason: "unknown" };
+    const held = this.#held;
+    this.#end();
+    this.#state = "lost";
     logger.warn({ groupId, memberId: session.memberId, reason: gone.reason }, "Lost the assignment.");
     this.#reason = gone.reason;
-    if (
+    const isFatal =
+      error !== undefined ||
       gone.errorCode === ErrorCodes.GROUP_AUTHORIZATION_FAILED ||
-      gone.errorCode === ErrorCodes.FENCED_INSTANCE_ID
-    ) {
-      events.fatal(joinError(groupId, gone.errorCode));
+      gone.errorCode === ErrorCodes.FENCED_INSTANCE_ID;
+    if (isFatal) {
+      events.fatal(error ?? joinError(groupId, gone.errorCode));
       this.#stopped.abort();
     }
     // Whoever gave up itself is still a member for the coordinator: it must hear of it, for the others' sake.
     const left = gone.errorCode === 0 ? this.#leave(gone.reason, COMMIT_MS) : undefined;
-    if (gone.errorCode !== ErrorCodes.ILLEGAL_GENERATION) this.#remember("");
-    await Promise.all([left, events.lost(session, gone.reason)]);
+    if (gone.errorCode !== ErrorCodes.ILLEGAL_GENERATION) this.#join.forget();
+    await Promise.all([left, events.lost(session, held, gone.reason)]);
+  }
+
+  /** Nothing is held any more. */
+  #end(): void {
+    this.#session = undefined;
+    this.#held = [];
+    this.#commit(undefined);
+  }
+
+  #commit(state: "ready" | "passing", session: GroupSession): void;
+  #commit(state: "held" | undefined): void;
+  #commit(state: CommitSession["state"] | undefined, session?: GroupSession): void {
+    const before = this.#commitsChanged;
+    const latch = (this.#commitsChanged = new Latch());
+    if (state === undefined) this.#commitSession = undefined;
+    else if (state === "held") this.#commitSession = { state, changed: latch.promise };
+    else if (session !== undefined) this.#commitSession = { state, session, changed: latch.promise };
+    before.set();
   }
 
   async #leave(reason: string, timeoutMs: number): Promise<void> {
-    const memberId = this.#memberId;
-    if (memberId === "" || this.#options.groupInstanceId !== null) return;
+    const { memberId } = this.#join;
+    const { requests, groupInstanceId, groupId, logger } = this.#options;
+    if (memberId === "" || groupInstanceId !== null) return;
     try {
-      await this.#options.requests.leave(memberId, reason, timeoutMs);
+      await requests.leave(memberId, reason, timeoutMs);
     } catch (error) {
-      this.#options.logger.warn(
-        { groupId: this.#options.groupId, memberId, error },
+      logger.warn(
+        { groupId, memberId, error },
         "Could not tell the coordinator that this member leaves; it will find out by the session timeout.",
       );
     }
   }
-
-  #afterError(errorCode: number, request: string): void {
-    const { requests, logger, groupId } = this.#options;
-    if (errorCode === ErrorCodes.UNKNOWN_MEMBER_ID) this.#remember("");
-    if (errorCode === ErrorCodes.NOT_COORDINATOR || errorCode === ErrorCodes.COORDINATOR_NOT_AVAILABLE) {
-      requests.forgetCoordinator();
-    }
-    logger.debug({ groupId, request, error: errorName(errorCode) }, "The coordinator asks to try again.");
-  }
-
-  #protocols(topics: readonly string[]): { readonly name: string; readonly metadata: Buffer }[] {
-    const metadata = encodeSubscription(topics, new Map());
-    return this.#options.strategies.map((name) => ({ name, metadata }));
-  }
-
-  #remember(memberId: string): void {
-    if (this.#memberId === memberId) return;
-    this.#memberId = memberId;
-    this.#options.events.member(memberId);
-  }
 }
 
-const HINTS: ReadonlyMap<number, string> = new Map([
-  [
-    ErrorCodes.INCONSISTENT_GROUP_PROTOCOL,
-    'the other members share none of this member\'s "partition.assignment.strategy"; give it one that they all have',
-  ],
-  [
-    ErrorCodes.INVALID_SESSION_TIMEOUT,
-    '"session.timeout.ms" is outside of what the broker allows (group.min/max.session.timeout.ms)',
-  ],
-  [
-    ErrorCodes.GROUP_AUTHORIZATION_FAILED,
-    "this principal may not read the group; grant it READ on the group",
-  ],
-  [ErrorCodes.GROUP_MAX_SIZE_REACHED, "the group has as many members as the broker allows (group.max.size)"],
-  [ErrorCodes.FENCED_INSTANCE_ID, 'another member with the same "group.instance.id" has taken its place'],
-]);
-
-function cannotBeMember(groupId: string, cause: unknown): ConsumerError {
-  return new ConsumerError(
-    `Cannot be a member of group ${groupId}: ${cause instanceof Error ? cause.message : String(cause)}`,
-    { cause },
-  );
-}
-
-function joinError(groupId: string, errorCode: number): ConsumerError {
-  const hint = HINTS.get(errorCode);
-  return new ConsumerError(
-    `Cannot be a member of group ${groupId}: ${errorName(errorCode)}${hint === undefined ? "" : ` (${hint})`}.`,
-  );
+function without(partitions: readonly PartitionId[], others: readonly PartitionId[]): readonly PartitionId[] {
+  const keys = new Set(others.map((other) => partitionKey(other)));
+  return partitions.filter((partition) => !keys.has(partitionKey(partition)));
 }

@@ -1,10 +1,12 @@
 import type { Clock, ClockTimer } from "../../clock.ts";
 import { ConsumerError, ErrorCode } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
+import { abortable } from "./abortable.ts";
 import type { Backoff } from "./backoff.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { GroupSession } from "./group-session.ts";
 import { sleep } from "./latch.ts";
+import type { CommitSession } from "./membership.ts";
 import { partitionKey, type CommitOffset } from "./protocol.ts";
 import { TransportError } from "./transport-error.ts";
 
@@ -16,8 +18,8 @@ interface CommitQueueOptions {
     timeoutMs: number,
   ) => Promise<ReadonlyMap<string, number>>;
   readonly forgetCoordinator: () => void;
-  /** The generation to commit under; undefined while there is none. */
-  readonly session: () => GroupSession | undefined;
+  /** What may be committed under now; undefined while nothing can. */
+  readonly session: () => CommitSession | undefined;
   /** The assignment that a partition belongs to now; undefined when it is not ours. */
   readonly assignmentOf: (key: string) => number | undefined;
   readonly requestTimeoutMs: number;
@@ -34,12 +36,28 @@ interface CommitRequest {
   readonly reject: (error: Error) => void;
 }
 
-/** Errors that end a membership: whatever is to be committed under it is not ours to commit. */
+/**
+ * Errors that end a membership: whatever is to be committed under it is not ours to commit. Unless the next generation has
+ * begun meanwhile: then they say no more than that.
+ */
 const SESSION_ERRORS: ReadonlySet<number> = new Set([
   ErrorCodes.UNKNOWN_MEMBER_ID,
   ErrorCodes.ILLEGAL_GENERATION,
   ErrorCodes.FENCED_INSTANCE_ID,
+  ErrorCodes.FENCED_MEMBER_EPOCH,
 ]);
+
+/** Refusals that end with the next generation. */
+const NEXT_GENERATION: ReadonlySet<number> = new Set([
+  ErrorCodes.REBALANCE_IN_PROGRESS,
+  ErrorCodes.STALE_MEMBER_EPOCH,
+]);
+
+/** What is left to do after a try. */
+type Again =
+  | { readonly problem: Error; readonly when?: undefined }
+  /** Not before this has resolved. */
+  | { readonly problem: Error; readonly when: Promise<void> };
 
 const RETRIED: ReadonlySet<number> = new Set([
   ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS,
@@ -47,6 +65,7 @@ const RETRIED: ReadonlySet<number> = new Set([
   ErrorCodes.NOT_COORDINATOR,
   ErrorCodes.REQUEST_TIMED_OUT,
   ErrorCodes.REBALANCE_IN_PROGRESS,
+  ErrorCodes.STALE_MEMBER_EPOCH,
   // A coordinator may hear of a new topic later than its leader does.
   ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION,
   ErrorCodes.NOT_ENOUGH_REPLICAS,
@@ -116,18 +135,23 @@ export class CommitQueue {
     this.#running = true;
     const { backoff, clock } = this.#options;
     while (this.#requests.length > 0) {
-      this.#problem = await this.#try();
-      if (this.#problem === undefined) backoff.reset();
-      else await sleep(clock, backoff.next(), this.#closed.signal);
+      const again = await this.#try();
+      this.#problem = again?.problem;
+      if (again === undefined) backoff.reset();
+      else if (again.when === undefined) await sleep(clock, backoff.next(), this.#closed.signal);
+      // It rejects only with the abort, and then nobody waits for it.
+      else await abortable(again.when, this.#closed.signal).catch(() => {});
     }
     this.#problem = undefined;
     this.#running = false;
   }
 
-  /** One try for everything that is open. Returns why it has to be made again; undefined when it has come to an end. */
-  async #try(): Promise<Error | undefined> {
+  /** One try for everything that is open. Returns what it has to be made again for; undefined when it has come to an end. */
+  async #try(): Promise<Again | undefined> {
     const { session: currentSession, clock, logger, requestTimeoutMs, forgetCoordinator } = this.#options;
-    const session = currentSession();
+    const current = currentSession();
+    if (current?.state === "held") return { problem: heldBack(), when: current.changed };
+    const session = current?.session;
     const requests = [...this.#requests];
     const ours = new Set<CommitOffset>();
     const offsets = new Map<string, CommitOffset>();
@@ -156,13 +180,19 @@ export class CommitQueue {
       }
       logger.debug({ groupId: session.groupId, error }, "A commit was not answered; it is tried again.");
       forgetCoordinator();
-      return error;
+      return { problem: error };
     }
     const failed = [...codes].filter(([, code]) => code !== ErrorCodes.NONE);
     const ended = failed.find(([, code]) => SESSION_ERRORS.has(code));
     if (ended !== undefined) {
       const reason = `the coordinator answered a commit with ${errorName(ended[1])}`;
-      session.gone.set({ errorCode: ended[1], reason });
+      const now = currentSession();
+      if (now?.state === "ready" && now.session === session)
+        session.gone.set({ errorCode: ended[1], reason });
+      // Its member asks for the next generation, or is in it already: offsets that stay ours go out under that one.
+      else if (now?.state === "held" || now?.state === "passing") {
+        return { problem: new ConsumerError(`The group rebalances: ${reason}.`), when: now.changed };
+      }
       return undefined;
     }
     const again = failed.find(([, code]) => RETRIED.has(code));
@@ -170,7 +200,10 @@ export class CommitQueue {
       const needsLookup =
         again[1] === ErrorCodes.NOT_COORDINATOR || again[1] === ErrorCodes.COORDINATOR_NOT_AVAILABLE;
       if (needsLookup) forgetCoordinator();
-      return new ConsumerError(`The coordinator answers ${again[0]} with ${errorName(again[1])}.`);
+      const problem = new ConsumerError(`The coordinator answers ${again[0]} with ${errorName(again[1])}.`);
+      const now = currentSession();
+      const waits = NEXT_GENERATION.has(again[1]) && now !== undefined && now.state !== "ready";
+      return waits ? { problem, when: now.changed } : { problem };
     }
     for (const request of requests) this.#answer(request, ours, codes);
     return undefined;
@@ -235,6 +268,10 @@ function refused(offset: CommitOffset, code: number): ConsumerError {
   return new ConsumerError(`The commit of ${describe([offset])} was refused: ${errorName(code)}.`, {
     code: ErrorCode.COMMIT_FAILED,
   });
+}
+
+function heldBack(): ConsumerError {
+  return new ConsumerError("The group rebalances: no commit is taken until the next generation has begun.");
 }
 
 function closedError(): ConsumerError {

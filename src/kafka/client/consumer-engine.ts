@@ -5,33 +5,30 @@ import type { Logger } from "../../logger.ts";
 import type { ResolvedConsumerConfig } from "../config.ts";
 import { whenAborted } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
-import { ClassicMember, type MemberEvents } from "./classic-member.ts";
 import { Cluster } from "./cluster.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Fetcher } from "./fetcher.ts";
-import { GroupCoordinator } from "./group-coordinator.ts";
-import type { GroupSession } from "./group-session.ts";
 import { HandOvers } from "./hand-overs.ts";
+import { Holdings } from "./holdings.ts";
+import { makeMembership } from "./make-membership.ts";
+import type { Membership, MembershipEvents } from "./membership.ts";
 import { commitOffsets } from "./offset-store.ts";
 import { OffsetResets } from "./offset-resets.ts";
 import { resolvePositions } from "./offset-resolution.ts";
 import { PollWatch } from "./poll-watch.ts";
 import { portLogger } from "./port-logger.ts";
-import {
-  partitionKey,
-  type CommitOffset,
-  type ConsumerCommand,
-  type ConsumerEvent,
-  type FetchPosition,
-  type PartitionId,
-  type SubscriptionRequest,
+import type {
+  CommitOffset,
+  ConsumerCommand,
+  ConsumerEvent,
+  PartitionId,
+  SubscriptionRequest,
 } from "./protocol.ts";
 import { Rereader } from "./rereader.ts";
 import { serializeError, type SerializedError } from "./serialized-error.ts";
 import { writeToStderr } from "./stderr-line.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { SubscribedTopics } from "./subscribed-topics.ts";
-import { threadsMs } from "./threads-clock.ts";
 
 /** A coordinator that is well answers a commit within 5 s (`offsets.commit.timeout.ms`): after this, it is looked up anew. */
 const MAX_COMMIT_REQUEST_MS = 10_000;
@@ -45,17 +42,9 @@ export interface ConsumerEngineOptions {
   readonly clock: Clock;
 }
 
-/** What the group has given to this member. */
-interface Assignment {
-  readonly id: number;
-  readonly partitions: readonly PartitionId[];
-  /** Whether the main thread was told of it. */
-  announced: boolean;
-}
-
 interface Subscribed {
   readonly topics: SubscribedTopics;
-  readonly member: ClassicMember;
+  readonly member: Membership;
 }
 
 /**
@@ -68,7 +57,6 @@ export class ConsumerEngine {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #cluster: Cluster;
-  readonly #coordinator: GroupCoordinator;
   readonly #fetcher: Fetcher;
   readonly #commits: CommitQueue;
   readonly #stored: StoredOffsets;
@@ -76,6 +64,7 @@ export class ConsumerEngine {
   readonly #closed = new AbortController();
   #closing = false;
   readonly #handOvers = new HandOvers();
+  readonly #holdings: Holdings;
   /** Made when the first message is to be read again. */
   #rereader: Rereader | undefined;
   #subscribed: Subscribed | undefined;
@@ -83,12 +72,6 @@ export class ConsumerEngine {
   #abandoned: AbortController | undefined;
   /** Subscribing and unsubscribing, one after the other. */
   #changes: Promise<void> = Promise.resolve();
-  #assignment: Assignment | undefined;
-  /** Partition key to the assignment that brought it. */
-  #owned = new Map<string, number>();
-  /** Partition key to the epoch that it is fetched under. */
-  readonly #epochs = new Map<string, number>();
-  #lastId = 0;
 
   constructor(options: ConsumerEngineOptions) {
     const { config, port, clock } = options;
@@ -97,13 +80,12 @@ export class ConsumerEngine {
     this.#clock = clock;
     this.#logger = portLogger((event) => this.#send(event));
     this.#cluster = new Cluster({ config, clock, logger: this.#logger });
-    this.#coordinator = new GroupCoordinator(this.#cluster, config);
     const resets = new OffsetResets({
       cluster: this.#cluster,
       config,
       logger: this.#logger,
-      epochOf: (partition) => this.#epochs.get(partitionKey(partition)),
-      fetch: (position) => this.#fetch([position]),
+      epochOf: (partition) => this.#holdings.epochOf(partition),
+      fetch: (position) => this.#holdings.fetch([position]),
       send: (event) => this.#send(event),
       closed: this.#closed.signal,
     });
@@ -123,9 +105,9 @@ export class ConsumerEngine {
     });
     this.#commits = new CommitQueue({
       commit: (session, offsets, timeoutMs) => commitOffsets(this.#cluster, session, offsets, timeoutMs),
-      forgetCoordinator: () => this.#coordinator.forgetCoordinator(),
-      session: () => this.#subscribed?.member.session,
-      assignmentOf: (key) => this.#owned.get(key),
+      forgetCoordinator: () => this.#cluster.forgetCoordinator(config["group.id"]),
+      session: () => this.#subscribed?.member.commitSession,
+      assignmentOf: (key) => this.#holdings.assignmentOf(key),
       requestTimeoutMs: Math.min(MAX_COMMIT_REQUEST_MS, config["socket.timeout.ms"]),
       backoff: new Backoff({
         initialMs: config["retry.backoff.ms"],
@@ -143,6 +125,17 @@ export class ConsumerEngine {
     this.#watch = new PollWatch(options.polls, config["max.poll.interval.ms"], clock, () =>
       this.#pollExpired(),
     );
+    this.#holdings = new Holdings({
+      fetcher: this.#fetcher,
+      handOvers: this.#handOvers,
+      stored: this.#stored,
+      commits: this.#commits,
+      watch: this.#watch,
+      resolve: async (session, partitions, found, signal) =>
+        found(await resolvePositions(this.#cluster, config, session, partitions, signal)),
+      send: (event) => this.#send(event),
+      fatal: (error) => this.#fatal(error),
+    });
     port.on("message", (command: ConsumerCommand) => this.#receive(command));
   }
 
@@ -159,7 +152,7 @@ export class ConsumerEngine {
         this.#change(() => this.#unsubscribe());
         break;
       case "fetch":
-        this.#fetch(command.positions.filter((position) => this.#owned.has(partitionKey(position))));
+        this.#holdings.fetch(command.positions);
         break;
       case "credit":
         this.#fetcher.credit({ topic: command.topic, index: command.index }, command.bytes);
@@ -182,11 +175,6 @@ export class ConsumerEngine {
     }
   }
 
-  #fetch(positions: readonly FetchPosition[]): void {
-    for (const position of positions) this.#epochs.set(partitionKey(position), position.epoch);
-    this.#fetcher.start(positions);
-  }
-
   #change(change: () => Promise<void>): void {
     this.#changes = this.#changes.then(change).catch((error: unknown) => {
       if (!this.#closed.signal.aborted) this.#fatal(error);
@@ -195,7 +183,6 @@ export class ConsumerEngine {
 
   async #subscribe(subscription: SubscriptionRequest, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
-    const config = this.#config;
     const topics = new SubscribedTopics({
       cluster: this.#cluster,
       subscription,
@@ -213,17 +200,11 @@ export class ConsumerEngine {
       topics.close();
       return;
     }
-    const member = new ClassicMember({
-      groupId: config["group.id"],
-      groupInstanceId: null,
-      strategies: config["partition.assignment.strategy"],
-      heartbeatIntervalMs: config["heartbeat.interval.ms"],
-      rebalanceTimeoutMs: config["max.poll.interval.ms"],
-      retryBackoffMs: config["retry.backoff.ms"],
-      retryBackoffMaxMs: config["retry.backoff.max.ms"],
-      requests: this.#coordinator,
+    const member = makeMembership({
+      config: this.#config,
+      cluster: this.#cluster,
       topics,
-      events: this.#memberEvents(),
+      events: this.#membershipEvents(),
       clock: this.#clock,
       logger: this.#logger,
     });
@@ -234,80 +215,23 @@ export class ConsumerEngine {
   async #unsubscribe(): Promise<void> {
     const subscribed = this.#subscribed;
     if (subscribed === undefined) return;
-    const { session } = subscribed.member;
-    if (session !== undefined) {
-      const commitMs = Math.min(3_000, this.#config["max.poll.interval.ms"] / 4);
-      const drainMs = this.#config["max.poll.interval.ms"] - commitMs;
-      await Promise.race([this.#revoke(session, drainMs, commitMs), session.gone.promise]);
-    }
-    this.#subscribed = undefined;
     subscribed.topics.close();
+    const commitMs = Math.min(3_000, this.#config["max.poll.interval.ms"] / 4);
+    await this.#holdings.giveUp(this.#config["max.poll.interval.ms"] - commitMs, commitMs);
+    this.#subscribed = undefined;
     await subscribed.member.stop("the consumer unsubscribes", this.#config["socket.timeout.ms"]);
+    this.#holdings.clear();
   }
 
-  #memberEvents(): MemberEvents {
+  #membershipEvents(): MembershipEvents {
     return {
-      assigned: (session, partitions, signal) => this.#assigned(session, partitions, signal),
-      revoke: (session, drainMs, commitMs) => this.#revoke(session, drainMs, commitMs),
-      lost: (_session, reason) => this.#lost(reason),
+      assigned: (session, added) => this.#holdings.assigned(session, added),
+      revoke: (session, partitions, drainMs, commitMs) =>
+        this.#holdings.revoke(session, partitions, drainMs, commitMs),
+      lost: (session, partitions, reason) => this.#holdings.lost(session, partitions, reason),
       fatal: (error) => this.#fatal(error),
       member: (memberId) => this.#send({ type: "member", memberId }),
     };
-  }
-
-  async #assigned(
-    session: GroupSession,
-    partitions: readonly PartitionId[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const id = ++this.#lastId;
-    const assignment: Assignment = { id, partitions, announced: false };
-    this.#assignment = assignment;
-    this.#owned = new Map(partitions.map((partition) => [partitionKey(partition), id]));
-    this.#count("arroyo.consumer.kafka.rebalance");
-    let positions;
-    try {
-      positions = await resolvePositions(this.#cluster, this.#config, session, partitions, signal);
-    } catch (error) {
-      if (!signal.aborted && !this.#closed.signal.aborted) this.#fatal(error);
-      return;
-    }
-    if (signal.aborted || this.#assignment !== assignment) return;
-    assignment.announced = true;
-    this.#watch.start();
-    this.#send({ type: "assigned", id, memberId: session.memberId, partitions: positions });
-  }
-
-  async #revoke(_session: GroupSession, drainMs: number, commitMs: number): Promise<void> {
-    const assignment = this.#assignment;
-    if (assignment?.announced === true) {
-      this.#fetcher.stop(assignment.partitions);
-      const { partitions } = assignment;
-      await this.#handOvers.ask(++this.#lastId, (id) =>
-        this.#send({ type: "revoke", id, partitions, drainMs, commitMs, sentAtMs: threadsMs() }),
-      );
-      await this.#stored.flush(commitMs);
-    }
-    if (this.#assignment === assignment) this.#forgetAssignment();
-  }
-
-  async #lost(reason: string): Promise<void> {
-    const assignment = this.#assignment;
-    this.#forgetAssignment();
-    this.#count("arroyo.consumer.kafka.lost");
-    if (assignment?.announced !== true) return;
-    const { partitions } = assignment;
-    await this.#handOvers.ask(++this.#lastId, (id) => this.#send({ type: "lost", id, partitions, reason }));
-  }
-
-  #forgetAssignment(): void {
-    this.#watch.stop();
-    if (this.#assignment !== undefined) this.#fetcher.stop(this.#assignment.partitions);
-    this.#assignment = undefined;
-    this.#owned.clear();
-    this.#epochs.clear();
-    this.#stored.clear();
-    this.#commits.reassigned();
   }
 
   async #commit(id: number, offsets: readonly CommitOffset[], timeoutMs: number): Promise<void> {
@@ -356,7 +280,7 @@ export class ConsumerEngine {
   async #close(timeoutMs: number): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    this.#watch.stop();
+    this.#holdings.close();
     this.#fetcher.close();
     this.#rereader?.close();
     this.#handOvers.close();

@@ -2,20 +2,31 @@ import { ConsumerError } from "../../errors.ts";
 
 /**
  * The bytes that members of a classic group exchange through the coordinator: what each subscribes to, and what the
- * leader gives to each (ConsumerProtocolSubscription and ConsumerProtocolAssignment of Kafka's protocol guide, KIP-429
- * for version 1). The coordinator does not look inside, so every client of the group must write them alike.
+ * leader gives to each (ConsumerProtocolSubscription and ConsumerProtocolAssignment of Kafka's protocol guide: version 1 by
+ * KIP-429, 2 by KIP-792, 3 by KIP-881). The coordinator does not look inside, so every client of the group must write them
+ * alike; whoever knows an older version reads the part of it.
  */
 
 export interface Subscription {
   readonly topics: readonly string[];
   /** What the member still holds; only incremental assignors send and read it. */
-  readonly owned: ReadonlyMap<string, readonly number[]>;
+  readonly owned: GroupAssignment;
+  /** The generation in which it was given that; -1 for none, or when the member does not say. */
+  readonly generationId: number;
 }
+
+/** What a member that keeps partitions in a rebalance says of them. */
+export interface Claim {
+  readonly owned: GroupAssignment;
+  readonly generationId: number;
+}
+
+export const NO_CLAIM: Claim = { owned: new Map(), generationId: -1 };
 
 /** Topic to partition indices. */
 export type GroupAssignment = ReadonlyMap<string, readonly number[]>;
 
-const SUBSCRIPTION_VERSION = 1;
+const SUBSCRIPTION_VERSION = 3;
 const ASSIGNMENT_VERSION = 0;
 
 class ByteWriter {
@@ -102,9 +113,12 @@ class ByteReader {
     return count;
   }
 
-  skipBytes(): void {
+  /** Undefined for null. */
+  bytes(): Buffer | undefined {
     const length = this.int32();
-    if (length > 0) this.#take(length);
+    if (length < 0) return undefined;
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
   }
 
   topicPartitions(): Map<string, number[]> {
@@ -119,10 +133,21 @@ class ByteReader {
   }
 }
 
-export function encodeSubscription(topics: readonly string[], owned: GroupAssignment): Buffer {
+/**
+ * @param generationInUserData Whether the generation is written into the user data as well, where Java's
+ * CooperativeStickyAssignor before version 3.4 looks for it.
+ */
+export function encodeSubscription(
+  topics: readonly string[],
+  { owned, generationId }: Claim = NO_CLAIM,
+  generationInUserData: boolean = false,
+): Buffer {
   const writer = new ByteWriter().int16(SUBSCRIPTION_VERSION).int32(topics.length);
   for (const topic of topics) writer.string(topic);
-  return writer.int32(-1).topicPartitions(owned).finish();
+  if (generationInUserData) writer.int32(4).int32(generationId);
+  else writer.int32(-1);
+  // The rack is null: no assignor here looks at it.
+  return writer.topicPartitions(owned).int32(generationId).int16(-1).finish();
 }
 
 /** @throws ConsumerError for bytes that are cut short. */
@@ -131,8 +156,12 @@ export function decodeSubscription(bytes: Buffer): Subscription {
   const version = reader.int16();
   const topics: string[] = [];
   for (let count = reader.count(2); count > 0; count--) topics.push(reader.string());
-  reader.skipBytes();
-  return { topics, owned: version >= 1 && reader.remaining > 0 ? reader.topicPartitions() : new Map() };
+  const userData = reader.bytes();
+  const owned =
+    version >= 1 && reader.remaining > 0 ? reader.topicPartitions() : new Map<string, readonly number[]>();
+  if (version >= 2 && reader.remaining > 0) return { topics, owned, generationId: reader.int32() };
+  // Java's members of version 1 say it here, and nothing else.
+  return { topics, owned, generationId: userData?.length === 4 ? userData.readInt32BE(0) : -1 };
 }
 
 export function encodeAssignment(assignment: GroupAssignment): Buffer {

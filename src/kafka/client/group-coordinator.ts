@@ -42,7 +42,7 @@ export class GroupCoordinator implements GroupRequests {
       sessionTimeoutMs: this.#config["session.timeout.ms"],
       rebalanceTimeoutMs: this.#config["max.poll.interval.ms"],
       memberId,
-      groupInstanceId: null,
+      groupInstanceId: this.#config["group.instance.id"] ?? null,
       protocolType: PROTOCOL_TYPE,
       protocols,
       reason: reason.slice(0, 255),
@@ -81,6 +81,7 @@ export class GroupCoordinator implements GroupRequests {
     return (await this.#ask("group", Heartbeat, request, timeoutMs, signal)).errorCode;
   }
 
+  /** A static member does not leave by itself: it is only ever asked for of dynamic ones. */
   async leave(memberId: string, reason: string, timeoutMs: number): Promise<void> {
     const request = {
       groupId: this.#groupId,

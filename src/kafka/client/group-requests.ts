@@ -1,6 +1,14 @@
 import type { GroupAssignment } from "./consumer-protocol.ts";
 import type { GroupSession } from "./group-session.ts";
 
+/** What a membership takes from the topics' metadata. */
+export interface GroupTopics {
+  /** The names that the subscription means now. */
+  names(): readonly string[];
+  /** Partition counts of the topics of the whole group, for its leader; refreshed if any is not known yet. */
+  partitionCounts(topics: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
+}
+
 /** A protocol that a member offers when it joins, in the order of its liking. */
 export interface OfferedProtocol {
   readonly name: string;

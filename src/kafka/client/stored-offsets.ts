@@ -1,7 +1,7 @@
 import type { Clock, ClockTimer } from "../../clock.ts";
 import type { Logger } from "../../logger.ts";
 import type { CommitQueue } from "./commit-queue.ts";
-import { partitionKey, type CommitOffset } from "./protocol.ts";
+import { partitionKey, type CommitOffset, type PartitionId } from "./protocol.ts";
 
 interface StoredOffsetsOptions {
   readonly commits: CommitQueue;
@@ -45,14 +45,14 @@ export class StoredOffsets {
     }
   }
 
-  /** The assignment has ended: nothing of it may be committed any more. */
-  clear(): void {
-    this.#offsets.clear();
+  /** These partitions are not ours any more: nothing of theirs may be committed. */
+  clear(partitions: readonly PartitionId[]): void {
+    for (const partition of partitions) this.#offsets.delete(partitionKey(partition));
   }
 
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.clear();
+    this.#offsets.clear();
   }
 }

@@ -1,9 +1,9 @@
 import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
 import { abortable } from "./abortable.ts";
-import type { GroupTopics } from "./classic-member.ts";
 import type { Cluster } from "./cluster.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
+import type { GroupTopics } from "./group-requests.ts";
 import { sleep } from "./latch.ts";
 import type { SubscriptionRequest } from "./protocol.ts";
 

@@ -9,7 +9,11 @@ import {
 } from "../../../src/kafka/client/assignors.ts";
 
 function member(memberId: string, ...topics: string[]): GroupMemberView {
-  return { memberId, groupInstanceId: undefined, subscription: { topics, owned: new Map() } };
+  return {
+    memberId,
+    groupInstanceId: undefined,
+    subscription: { topics, owned: new Map(), generationId: -1 },
+  };
 }
 
 function plain(

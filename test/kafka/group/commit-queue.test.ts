@@ -5,6 +5,7 @@ import { Backoff } from "../../../src/kafka/client/backoff.ts";
 import { CommitQueue } from "../../../src/kafka/client/commit-queue.ts";
 import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
 import { GroupSession } from "../../../src/kafka/client/group-session.ts";
+import type { CommitSession } from "../../../src/kafka/client/membership.ts";
 import { partitionKey, type CommitOffset } from "../../../src/kafka/client/protocol.ts";
 import { TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { silentLogger } from "../../../src/logger.ts";
@@ -26,7 +27,8 @@ class Fixture {
     ["t:0", 1],
     ["t:1", 1],
   ]);
-  session: GroupSession | undefined = newSession(1);
+  current: CommitSession | undefined = { state: "ready", session: newSession(1) };
+  #changed = Promise.withResolvers<void>();
   forgotten = 0;
   readonly queue: CommitQueue;
 
@@ -55,13 +57,22 @@ class Fixture {
           });
         }),
       forgetCoordinator: () => void this.forgotten++,
-      session: () => this.session,
+      session: () => this.current,
       assignmentOf: (key) => this.owned.get(key),
       requestTimeoutMs: 10_000,
       backoff: new Backoff({ initialMs: 100, maxMs: 100, jitter: 0 }),
       clock: this.clock,
       logger: silentLogger,
     });
+  }
+
+  /** The membership goes on to another state. */
+  become(state: CommitSession["state"], session: GroupSession = newSession(1)): void {
+    const before = this.#changed;
+    this.#changed = Promise.withResolvers();
+    const { promise: changed } = this.#changed;
+    this.current = state === "held" ? { state, changed } : { state, session, changed };
+    before.resolve();
   }
 
   async nextTry(): Promise<Try> {
@@ -135,14 +146,14 @@ test("a member that was thrown out commits nothing, and its session has ended", 
   const first = await rest.nextTry();
   await first.answer(ErrorCodes.ILLEGAL_GENERATION);
   assert.deepEqual(await done, []);
-  assert.equal(fixture.session?.gone.value?.errorCode, ErrorCodes.ILLEGAL_GENERATION);
+  assert.equal(first.session.gone.value?.errorCode, ErrorCodes.ILLEGAL_GENERATION);
   assert.deepEqual(await queue.commit([at(0, 11)], 60_000), []);
   assert.equal(fixture.tries.length, 0);
 });
 
 test("without a generation nothing is sent: never a commit that a group without members would take", async () => {
   const { queue, fixture } = asFixture();
-  fixture.session = undefined;
+  fixture.current = undefined;
   assert.deepEqual(await queue.commit([at(0, 10)], 60_000), []);
   assert.equal(fixture.tries.length, 0);
 });
@@ -235,6 +246,92 @@ test("an offset of an earlier assignment is not taken for committed when the par
   await second.answer(ErrorCodes.NONE);
   assert.deepEqual(await before, [at(1, 5)]);
   assert.deepEqual(await now, [at(0, 7, 2)]);
+});
+
+test("what is held back goes out under the next generation, but only what stayed ours without a break", async () => {
+  const { queue, fixture, ...rest } = asFixture();
+  fixture.become("held");
+  const done = queue.commit([at(0, 10), at(1, 20)], 60_000);
+  await settle();
+  assert.equal(fixture.tries.length, 0);
+  // Partition 1 has gone and come back meanwhile.
+  fixture.owned.set("t:1", 2);
+  const next = newSession(2);
+  fixture.become("ready", next);
+  const first = await rest.nextTry();
+  assert.equal(first.session, next);
+  assert.deepEqual(first.offsets, { "t:0": 10 });
+  await first.answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10)]);
+});
+
+test("what is held back gives up at its deadline, and says why", async () => {
+  const { queue, fixture, clock, ...rest } = asFixture();
+  fixture.become("held");
+  const failed = assert.rejects(queue.commit([at(0, 10)], 1_000), /1000 ms: The group rebalances/);
+  await settle();
+  clock.advance(1_000);
+  await failed;
+  // Nor does it come out later, when nobody knows of it any more.
+  fixture.become("ready", newSession(2));
+  await settle();
+  assert.equal(fixture.tries.length, 0);
+  const next = queue.commit([at(0, 11)], 1_000);
+  await (await rest.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await next, [at(0, 11)]);
+});
+
+test("while a rebalance gathers, commits pass; a refusal is not the end of the membership", async () => {
+  for (const code of [ErrorCodes.ILLEGAL_GENERATION, ErrorCodes.REBALANCE_IN_PROGRESS]) {
+    const { queue, fixture, ...rest } = asFixture();
+    const session = newSession(1);
+    fixture.become("passing", session);
+    const passes = queue.commit([at(0, 10)], 60_000);
+    await (await rest.nextTry()).answer(ErrorCodes.NONE);
+    assert.deepEqual(await passes, [at(0, 10)]);
+    const done = queue.commit([at(0, 11)], 60_000);
+    await (await rest.nextTry()).answer(code);
+    fixture.become("held");
+    await settle();
+    assert.equal(session.gone.isSet, false);
+    assert.equal(fixture.tries.length, 0, "it is not asked for again before the generation has begun");
+    fixture.become("ready", newSession(2));
+    await (await rest.nextTry()).answer(ErrorCodes.NONE);
+    assert.deepEqual(await done, [at(0, 11)]);
+  }
+});
+
+test("a refusal that comes after the next generation has begun is not the end of that one", async () => {
+  const { queue, fixture, ...rest } = asFixture();
+  const done = queue.commit([at(0, 10)], 60_000);
+  const first = await rest.nextTry();
+  const next = newSession(2);
+  fixture.become("ready", next);
+  await first.answer(ErrorCodes.ILLEGAL_GENERATION);
+  const second = await rest.nextTry();
+  assert.equal(second.session, next);
+  await second.answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10)]);
+  assert.equal(next.gone.isSet, false);
+});
+
+test("a membership that is lost while a commit is held back drops it", async () => {
+  const { queue, fixture } = asFixture();
+  fixture.become("held");
+  const done = queue.commit([at(0, 10)], 60_000);
+  await settle();
+  fixture.owned.clear();
+  queue.reassigned();
+  assert.deepEqual(await done, []);
+});
+
+test("closing fails what is held back", async () => {
+  const { queue, fixture } = asFixture();
+  fixture.become("held");
+  const failed = assert.rejects(queue.commit([at(0, 10)], 60_000), /closed/);
+  await settle();
+  queue.close();
+  await failed;
 });
 
 test("closing fails what is open, at once and without an unhandled rejection", async () => {

@@ -11,15 +11,15 @@ import {
 
 test("a subscription reads as it was written, with what the member holds", () => {
   const owned = new Map([["orders", [0, 3]]]);
-  const read = decodeSubscription(encodeSubscription(["orders", "users"], owned));
-  assert.deepEqual(read.topics, ["orders", "users"]);
-  assert.deepEqual(read.owned, owned);
+  const topics = ["orders", "users"];
+  const bytes = encodeSubscription(topics, { owned, generationId: 7 });
+  assert.deepEqual(decodeSubscription(bytes), { topics, owned, generationId: 7 });
 });
 
 test("a version 0 subscription of an older client holds nothing", () => {
   // int16 version 0, one topic "t", no user data: as librdkafka writes it.
   const bytes = Buffer.from([0, 0, 0, 0, 0, 1, 0, 1, 0x74, 0xff, 0xff, 0xff, 0xff]);
-  assert.deepEqual(decodeSubscription(bytes), { topics: ["t"], owned: new Map() });
+  assert.deepEqual(decodeSubscription(bytes), { topics: ["t"], owned: new Map(), generationId: -1 });
 });
 
 test("an assignment reads as it was written; no bytes mean nothing", () => {
@@ -32,7 +32,7 @@ test("an assignment reads as it was written; no bytes mean nothing", () => {
 });
 
 test("bytes of a broken member end in a clear error, never in a hang or a crash", () => {
-  const good = encodeSubscription(["orders"], new Map([["orders", [0]]]));
+  const good = encodeSubscription(["orders"], { owned: new Map([["orders", [0]]]), generationId: 3 });
   fc.assert(
     fc.property(fc.nat(good.length - 1), fc.nat(255), fc.nat(good.length), (at, byte, length) => {
       const bytes = Buffer.from(good);

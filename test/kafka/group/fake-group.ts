@@ -1,4 +1,4 @@
-import { silentLogger } from "../../../src/logger.ts";
+import { silentLogger, type Logger } from "../../../src/logger.ts";
 import { MockClock } from "../../../src/testing/mock-clock.ts";
 import { abortable } from "../../../src/kafka/client/abortable.ts";
 import { ClassicMember } from "../../../src/kafka/client/classic-member.ts";
@@ -48,6 +48,12 @@ class Calls {
   }
 }
 
+interface FakeGroupOptions {
+  readonly strategies?: readonly string[];
+  readonly groupInstanceId?: string | null;
+  readonly logger?: Logger;
+}
+
 /** A member whose coordinator and main thread are a test. */
 export class FakeGroup implements GroupRequests {
   readonly clock: MockClock = new MockClock();
@@ -56,13 +62,19 @@ export class FakeGroup implements GroupRequests {
   readonly memberIds: string[] = [];
   forgotten = 0;
   readonly member: ClassicMember;
+  readonly #protocolName: string;
 
-  constructor() {
+  constructor({
+    strategies = ["range"],
+    groupInstanceId = null,
+    logger = silentLogger,
+  }: FakeGroupOptions = {}) {
     const calls = this.calls;
+    this.#protocolName = strategies[0] ?? "";
     this.member = new ClassicMember({
       groupId: "g",
-      groupInstanceId: null,
-      strategies: ["range"],
+      groupInstanceId,
+      strategies,
       heartbeatIntervalMs: 3_000,
       rebalanceTimeoutMs: 60_000,
       retryBackoffMs: 100,
@@ -73,14 +85,15 @@ export class FakeGroup implements GroupRequests {
         partitionCounts: () => Promise.resolve(new Map([["orders", 2]])),
       },
       events: {
-        assigned: (session, partitions) => calls.make("assigned", { session, partitions }),
-        revoke: (session, drainMs, commitMs) => calls.make("revoke", { session, drainMs, commitMs }),
-        lost: (session, reason) => calls.make("lost", { session, reason }),
+        assigned: (session, partitions) => void calls.make("assigned", { session, partitions }),
+        revoke: (session, partitions, drainMs, commitMs) =>
+          calls.make("revoke", { session, partitions, drainMs, commitMs }),
+        lost: (session, partitions, reason) => calls.make("lost", { session, partitions, reason }),
         fatal: (error) => void this.fatal.push(error),
         member: (memberId) => void this.memberIds.push(memberId),
       },
       clock: this.clock,
-      logger: silentLogger,
+      logger,
     });
   }
 
@@ -114,13 +127,17 @@ export class FakeGroup implements GroupRequests {
     this.forgotten++;
   }
 
-  /** Lets the member in as a follower, with both partitions of the topic. */
-  async letIn(memberId: string, generationId: number): Promise<GroupSession> {
-    (await this.calls.next<JoinAnswer>("join")).answer(joined(memberId, generationId));
+  /** Lets the member in as a follower, with these partitions of the topic (two by default). */
+  async letIn(
+    memberId: string,
+    generationId: number,
+    indices: readonly number[] = [0, 1],
+  ): Promise<GroupSession> {
+    const join = await this.calls.next<JoinAnswer>("join");
+    join.answer({ ...joined(memberId, generationId), protocolName: this.#protocolName });
     const sync = await this.calls.next<SyncAnswer>("sync");
-    sync.answer({ errorCode: 0, assignment: encodeAssignment(new Map([["orders", [0, 1]]])) });
+    sync.answer({ errorCode: 0, assignment: encodeAssignment(new Map([["orders", indices]])) });
     const assigned = await this.calls.next<void>("assigned");
-    assigned.answer();
     return assigned.detail["session"] as GroupSession;
   }
 
@@ -151,6 +168,10 @@ export function refused(errorCode: number, memberId: string = ""): JoinAnswer {
 
 export function partitionsOf(call: Call<unknown>): readonly PartitionId[] {
   return call.detail["partitions"] as readonly PartitionId[];
+}
+
+export function indicesOf(call: Call<unknown>): readonly number[] {
+  return partitionsOf(call).map(({ index }) => index);
 }
 
 /** Lets every promise that can go on do so. */

@@ -1,0 +1,239 @@
+import type { GroupSession } from "./group-session.ts";
+import type { HandOvers } from "./hand-overs.ts";
+import type { MembershipEvents } from "./membership.ts";
+import {
+  partitionKey,
+  type AssignedPartition,
+  type ConsumerEvent,
+  type FetchPosition,
+  type PartitionId,
+} from "./protocol.ts";
+import { threadsMs } from "./threads-clock.ts";
+
+export interface HoldingsOptions {
+  readonly fetcher: {
+    start(positions: readonly FetchPosition[]): void;
+    stop(partitions: readonly PartitionId[]): void;
+  };
+  readonly handOvers: HandOvers;
+  /** Offsets that wait for the next automatic commit. */
+  readonly stored: {
+    flush(timeoutMs: number): Promise<void>;
+    clear(partitions: readonly PartitionId[]): void;
+  };
+  /** Told whenever partitions have gone. */
+  readonly commits: { reassigned(): void };
+  /** Runs while the main thread has partitions to poll for. */
+  readonly watch: { start(): void; stop(): void };
+  /** Finds out where partitions are read from; `found` is called with some of them at a time. */
+  readonly resolve: (
+    session: GroupSession,
+    partitions: readonly PartitionId[],
+    found: (positions: readonly AssignedPartition[]) => void,
+    signal: AbortSignal,
+  ) => Promise<void>;
+  readonly send: (event: ConsumerEvent) => void;
+  readonly fatal: (error: unknown) => void;
+}
+
+/** One partition, from its assignment to its end. */
+interface Held extends PartitionId {
+  /** The assignment that brought it. */
+  readonly assignment: number;
+  /** The look-up of its position. */
+  readonly lookup: Lookup;
+  /** Whether the main thread was told of it. */
+  announced: boolean;
+  /** The epoch that it is fetched under, once it is. */
+  epoch: number | undefined;
+}
+
+/** The look-up of an assignment's positions. */
+interface Lookup {
+  /** How many partitions it still looks for. */
+  open: number;
+  readonly given: AbortController;
+}
+
+/**
+ * What the group has given to this member: which partitions, since which assignment, and whether the main thread knows.
+ * They come and go one by one; whatever happens to one does not touch the others.
+ */
+export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | "lost"> {
+  readonly #options: HoldingsOptions;
+  readonly #held = new Map<string, Held>();
+  #lastId = 0;
+  #watching = false;
+  #takes = true;
+
+  constructor(options: HoldingsOptions) {
+    this.#options = options;
+  }
+
+  /** Everything that is held, whether or not the main thread was told of it yet. */
+  get partitions(): readonly PartitionId[] {
+    return [...this.#held.values()].map(({ topic, index }) => ({ topic, index }));
+  }
+
+  /** The assignment that a partition belongs to now; undefined when it is not ours. */
+  assignmentOf(key: string): number | undefined {
+    return this.#held.get(key)?.assignment;
+  }
+
+  /** The epoch that a partition is fetched under. */
+  epochOf(partition: PartitionId): number | undefined {
+    return this.#held.get(partitionKey(partition))?.epoch;
+  }
+
+  /** Starts or moves the fetching of what is ours; the rest is passed over. */
+  fetch(positions: readonly FetchPosition[]): void {
+    const ours: FetchPosition[] = [];
+    for (const position of positions) {
+      const held = this.#held.get(partitionKey(position));
+      if (held === undefined) continue;
+      held.epoch = position.epoch;
+      ours.push(position);
+    }
+    if (ours.length > 0) this.#options.fetcher.start(ours);
+  }
+
+  assigned(session: GroupSession, added: readonly PartitionId[]): void {
+    this.#options.send({
+      type: "metric",
+      kind: "increment",
+      name: "arroyo.consumer.kafka.rebalance",
+      value: 1,
+    });
+    if (!this.#takes || added.length === 0) return;
+    const assignment = ++this.#lastId;
+    const lookup: Lookup = { open: added.length, given: new AbortController() };
+    for (const { topic, index } of added) {
+      const held: Held = { topic, index, assignment, lookup, announced: false, epoch: undefined };
+      this.#held.set(partitionKey(held), held);
+    }
+    void this.#look(session, added, assignment, lookup);
+  }
+
+  async revoke(
+    _session: GroupSession,
+    partitions: readonly PartitionId[],
+    drainMs: number,
+    commitMs: number,
+  ): Promise<void> {
+    await this.#handOver(this.#those(partitions), drainMs, commitMs);
+  }
+
+  async lost(_session: GroupSession, partitions: readonly PartitionId[], reason: string): Promise<void> {
+    const gone = this.#those(partitions);
+    const known = gone.filter((held) => held.announced);
+    this.#forget(gone);
+    this.#options.send({ type: "metric", kind: "increment", name: "arroyo.consumer.kafka.lost", value: 1 });
+    if (known.length === 0) return;
+    await this.#options.handOvers.ask(++this.#lastId, (id) =>
+      this.#options.send({
+        type: "lost",
+        id,
+        partitions: known.map(({ topic, index }) => ({ topic, index })),
+        reason,
+      }),
+    );
+  }
+
+  /** Hands over everything, as in a revocation, and takes nothing any more until {@link clear}. */
+  async giveUp(drainMs: number, commitMs: number): Promise<void> {
+    this.#takes = false;
+    await this.#handOver([...this.#held.values()], drainMs, commitMs);
+  }
+
+  /** The membership has ended: forgets whatever is left, and is ready for the next one. */
+  clear(): void {
+    this.#forget([...this.#held.values()]);
+    this.#takes = true;
+  }
+
+  /** Nothing is looked up or announced any more; what is held can still be committed. */
+  close(): void {
+    this.#takes = false;
+    this.#watch(false);
+    for (const held of this.#held.values()) held.lookup.given.abort();
+  }
+
+  async #handOver(going: readonly Held[], drainMs: number, commitMs: number): Promise<void> {
+    const known = going.filter((held) => held.announced);
+    if (known.length > 0) {
+      this.#options.fetcher.stop(known);
+      await this.#options.handOvers.ask(++this.#lastId, (id) =>
+        this.#options.send({
+          type: "revoke",
+          id,
+          partitions: known.map(({ topic, index }) => ({ topic, index })),
+          drainMs,
+          commitMs,
+          sentAtMs: threadsMs(),
+        }),
+      );
+      await this.#options.stored.flush(commitMs);
+    }
+    this.#forget(going);
+  }
+
+  async #look(
+    session: GroupSession,
+    partitions: readonly PartitionId[],
+    assignment: number,
+    lookup: Lookup,
+  ): Promise<void> {
+    const { signal } = lookup.given;
+    try {
+      await this.#options.resolve(
+        session,
+        partitions,
+        (positions) => {
+          if (!signal.aborted) this.#announce(session, assignment, positions);
+        },
+        signal,
+      );
+    } catch (error) {
+      if (!signal.aborted) this.#options.fatal(error);
+    }
+  }
+
+  #announce(session: GroupSession, assignment: number, positions: readonly AssignedPartition[]): void {
+    const ours = positions.filter((position) => {
+      const held = this.#held.get(partitionKey(position));
+      // It may have gone meanwhile, and even have come again.
+      if (held?.assignment !== assignment || held.announced) return false;
+      held.announced = true;
+      return true;
+    });
+    if (ours.length === 0) return;
+    this.#watch(true);
+    this.#options.send({ type: "assigned", id: assignment, memberId: session.memberId, partitions: ours });
+  }
+
+  #those(partitions: readonly PartitionId[]): readonly Held[] {
+    return partitions.flatMap((partition) => this.#held.get(partitionKey(partition)) ?? []);
+  }
+
+  /** Only what is still the same: a partition may have gone and come again while it was drained. */
+  #forget(gone: readonly Held[]): void {
+    const forgotten = gone.filter((held) => this.#held.get(partitionKey(held)) === held);
+    if (forgotten.length === 0) return;
+    for (const held of forgotten) {
+      this.#held.delete(partitionKey(held));
+      held.lookup.open--;
+      if (held.lookup.open === 0) held.lookup.given.abort();
+    }
+    this.#options.fetcher.stop(forgotten);
+    this.#options.stored.clear(forgotten);
+    this.#options.commits.reassigned();
+    if (![...this.#held.values()].some((held) => held.announced)) this.#watch(false);
+  }
+
+  #watch(on: boolean): void {
+    if (this.#watching === on) return;
+    this.#watching = on;
+    if (on) this.#options.watch.start();
+    else this.#options.watch.stop();
+  }
+}

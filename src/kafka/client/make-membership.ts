@@ -1,0 +1,36 @@
+import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../logger.ts";
+import type { ResolvedConsumerConfig } from "../config.ts";
+import { ClassicMember } from "./classic-member.ts";
+import type { Cluster } from "./cluster.ts";
+import { GroupCoordinator } from "./group-coordinator.ts";
+import type { Membership, MembershipEvents } from "./membership.ts";
+import type { SubscribedTopics } from "./subscribed-topics.ts";
+
+export interface MembershipOptions {
+  readonly config: ResolvedConsumerConfig;
+  readonly cluster: Cluster;
+  readonly topics: SubscribedTopics;
+  readonly events: MembershipEvents;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Joins the group, under the protocol that `group.protocol` names. */
+export function makeMembership(options: MembershipOptions): Membership {
+  const { config, cluster, topics, events, clock, logger } = options;
+  return new ClassicMember({
+    groupId: config["group.id"],
+    groupInstanceId: config["group.instance.id"] ?? null,
+    strategies: config["partition.assignment.strategy"],
+    heartbeatIntervalMs: config["heartbeat.interval.ms"],
+    rebalanceTimeoutMs: config["max.poll.interval.ms"],
+    retryBackoffMs: config["retry.backoff.ms"],
+    retryBackoffMaxMs: config["retry.backoff.max.ms"],
+    requests: new GroupCoordinator(cluster, config),
+    topics,
+    events,
+    clock,
+    logger,
+  });
+}
