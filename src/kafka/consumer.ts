@@ -8,11 +8,12 @@ import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../clock.ts";
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
 import { openConsumer, type ClientPort } from "./client/io-thread.ts";
-import type { CommitOffset, ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
+import type { ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
 import { deserializeError } from "./client/serialized-error.ts";
 import { Commits } from "./commits.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig, type ResolvedConsumerConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
+import { OffsetCommits } from "./offset-commits.ts";
 import { Rebalancing } from "./rebalancing.ts";
 import { Rereads } from "./rereads.ts";
 import { Waiter } from "../waiter.ts";
@@ -49,11 +50,11 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   readonly #delivery: Delivery;
   readonly #rebalancing: Rebalancing;
   readonly #commits: Commits;
+  readonly #offsets: OffsetCommits;
   readonly #rereads: Rereads;
   readonly #waiter = new Waiter(systemClock);
   /** Ends of partitions that were reached and not told yet. */
   readonly #ends: EndOfPartition[] = [];
-  #staged = new Map<Partition, CommitOffset>();
   #subscribed = false;
   #polling = false;
   #memberId = "";
@@ -77,6 +78,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       end: (partition, offset) => {
         if (this.#config["enable.partition.eof"]) this.#ends.push(new EndOfPartition(partition, offset));
       },
+      passed: (partition) => this.#offsets.passed(partition),
     });
     this.#commits = new Commits((command) => this.#send(command));
     this.#rereads = new Rereads((command) => this.#send(command));
@@ -85,9 +87,16 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       send: (command) => this.#send(command),
       commitsSettled: (deadline) => this.#commits.settled(deadline),
       wake: () => this.#waiter.wake(),
-      removed: (partitions) => {
-        for (const partition of partitions) this.#staged.delete(partition);
-      },
+      removed: (partitions) => this.#offsets.removed(partitions),
+    });
+    this.#offsets = new OffsetCommits({
+      delivery: this.#delivery,
+      commits: this.#commits,
+      send: (command) => this.#send(command),
+      assignmentOf: (partition) => this.#rebalancing.assignmentOf(partition),
+      isPeriodic: this.#config["arroyo.enable.auto.commit"],
+      logger: this.#logger,
+      metrics: this.#metrics,
     });
     this.#client = openConsumer(this.#config, polls, (error) => this.#fail(error));
     this.#client.port.on("message", (event: ConsumerEvent) => this.#receive(event));
@@ -207,28 +216,13 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void {
     this.#assertOpen("stageOffsets");
     checkOffsets("stageOffsets", offsets);
-    for (const [partition, offset] of offsets) {
-      const assignment = this.#rebalancing.assignmentOf(partition);
-      if (assignment === undefined) {
-        this.#metrics.increment("arroyo.consumer.commit.dropped", 1);
-        continue;
-      }
-      const { topic, index } = partition;
-      this.#staged.set(partition, { topic: topic.name, index, offset, leaderEpoch: -1, assignment });
-    }
+    this.#offsets.stage(offsets);
   }
 
   async commitOffsets(): Promise<ReadonlyMap<Partition, number>> {
     this.#assertOpen("commitOffsets");
     if (this.#failure !== undefined) throw this.#failure;
-    const staged = [...this.#staged.values()];
-    this.#staged = new Map();
-    if (staged.length === 0) return new Map();
-    if (this.#config["arroyo.enable.auto.commit"]) {
-      this.#send({ type: "store", offsets: staged });
-      return positionsOf(staged);
-    }
-    return positionsOf(await this.#commits.commit(staged, this.#rebalancing.commitMs ?? DEFAULT_COMMIT_MS));
+    return await this.#offsets.commit(this.#rebalancing.commitMs ?? DEFAULT_COMMIT_MS);
   }
 
   close(timeoutMs: number = DEFAULT_CLOSE_MS): Promise<void> {
@@ -244,6 +238,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#closed = true;
     this.#subscribed = false;
     this.#rebalancing.abandon();
+    this.#offsets.close();
     this.#waiter.wake();
     if (!this.#engineGone) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -373,8 +368,4 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       }
     }
   }
-}
-
-function positionsOf(offsets: readonly CommitOffset[]): ReadonlyMap<Partition, number> {
-  return new Map(offsets.map(({ topic, index, offset }) => [Partition.of(topic, index), offset]));
 }

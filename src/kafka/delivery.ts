@@ -1,8 +1,18 @@
 import type { KafkaPayload } from "../message/payload.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
-import type { FetchedRecords, FetchProgress } from "./client/protocol.ts";
+import type { FetchedRecords, FetchPosition, FetchProgress } from "./client/protocol.ts";
+import { BATCH_FIELDS, BatchField } from "./records/fetched-batches.ts";
+import { LeaderEpochs } from "./records/leader-epochs.ts";
 import { RecordDecoder } from "./records/record-decoder.ts";
+
+/** What is known of a position besides its offset. */
+export interface PositionOrigin {
+  /** The group has committed it. */
+  readonly isCommitted?: boolean | undefined;
+  /** The topic that it was found in: under another id it means nothing. */
+  readonly topicId?: string | undefined;
+}
 
 /** Records that wait on the main thread, a move of the position without records, or why there will be no more. */
 type Queued =
@@ -17,8 +27,12 @@ class PartitionDelivery {
   reading: FetchedRecords | undefined;
   /** The offset that is delivered next. */
   position: number;
-  /** Of the record before the position; -1 when it is not known. */
-  leaderEpoch: number;
+  /** Behind the last message that was delivered. What lies between it and the position is no message. */
+  delivered: number;
+  /** What the group has, as far as this assignment or seek goes; -1 for nothing. */
+  committed = -1;
+  epochs: LeaderEpochs;
+  topicId: string | undefined;
   /** Of this assignment or the last seek: what was fetched under another one is dropped. 0: not fetching (yet). */
   epoch = 0;
   highWatermark = -1;
@@ -31,7 +45,8 @@ class PartitionDelivery {
   constructor(partition: Partition, position: number, leaderEpoch: number) {
     this.partition = partition;
     this.position = position;
-    this.leaderEpoch = leaderEpoch;
+    this.delivered = position;
+    this.epochs = new LeaderEpochs(position, leaderEpoch);
   }
 
   get ready(): boolean {
@@ -44,6 +59,11 @@ export interface DeliveryEvents {
   credit(partition: Partition, bytes: number): void;
   /** Everything up to the high watermark was delivered; once for each position. */
   end(partition: Partition, offset: number): void;
+  /**
+   * The position has gone on over what is no message (the markers of transactions, aborted ones, what compaction has
+   * taken), and everything before it is committed: so may the position be.
+   */
+  passed?(partition: Partition): void;
 }
 
 /**
@@ -76,9 +96,11 @@ export class Delivery {
   }
 
   /** Takes a partition in, at a position, without fetching yet. */
-  add(partition: Partition, position: number, leaderEpoch: number): void {
+  add(partition: Partition, position: number, leaderEpoch: number, origin: PositionOrigin = {}): void {
     this.remove(partition);
     const state = new PartitionDelivery(partition, position, leaderEpoch);
+    if (origin.isCommitted === true) state.committed = position;
+    state.topicId = origin.topicId;
     this.#partitions.set(partition, state);
     this.#turns.push(state);
   }
@@ -92,15 +114,12 @@ export class Delivery {
   }
 
   /** A fresh epoch under which the partition's fetching starts or moves. */
-  restart(partition: Partition): {
-    readonly offset: number;
-    readonly leaderEpoch: number;
-    readonly epoch: number;
-  } {
+  restart(partition: Partition): Omit<FetchPosition, "topic" | "index"> {
     const state = this.#state(partition);
     this.#drop(state);
     state.epoch = ++this.#epoch;
-    return { offset: state.position, leaderEpoch: state.leaderEpoch, epoch: state.epoch };
+    const { position: offset, epoch, topicId } = state;
+    return { offset, leaderEpoch: state.epochs.before(offset), epoch, topicId };
   }
 
   /** Moves the position; what waits is dropped, and what is still on its way will be. */
@@ -109,8 +128,48 @@ export class Delivery {
     this.#drop(state);
     state.epoch = 0;
     state.position = offset;
-    state.leaderEpoch = leaderEpoch;
+    state.delivered = offset;
+    state.committed = -1;
+    state.epochs = new LeaderEpochs(offset, leaderEpoch);
+    // Whoever seeks means the topic as it is now.
+    state.topicId = undefined;
     state.toldEnd = -1;
+  }
+
+  /**
+   * What to commit for an offset up to which everything is done: the position, when that is all that was delivered, so that
+   * the group's lag does not count what is no message. With the leader epoch of the record before it.
+   */
+  commitPoint(
+    partition: Partition,
+    offset: number,
+  ): { readonly offset: number; readonly leaderEpoch: number } {
+    const state = this.#partitions.get(partition);
+    if (state === undefined) return { offset, leaderEpoch: -1 };
+    const to = offset === state.delivered ? Math.max(offset, state.position) : offset;
+    return { offset: to, leaderEpoch: state.epochs.before(to) };
+  }
+
+  /** The group has this offset of a partition now. */
+  committed(partition: Partition, offset: number): void {
+    const state = this.#partitions.get(partition);
+    if (state === undefined) return;
+    state.committed = offset;
+    this.#tellPassed(state);
+  }
+
+  /** Where a partition may be committed, behind what it has told as passed; undefined when there is nothing to do. */
+  passed(partition: Partition): number | undefined {
+    const state = this.#partitions.get(partition);
+    return state !== undefined && this.#hasPassed(state) ? state.position : undefined;
+  }
+
+  #hasPassed({ committed, delivered, position }: PartitionDelivery): boolean {
+    return committed >= delivered && committed < position;
+  }
+
+  #tellPassed(state: PartitionDelivery): void {
+    if (this.#hasPassed(state)) this.#events.passed?.(state.partition);
   }
 
   /** Whether this is the epoch under which the partition is fetched now. */
@@ -212,6 +271,8 @@ export class Delivery {
         return false;
       }
       state.reading = queued.records;
+      this.#goBack(state, queued.records.fromOffset);
+      noteEpochs(state.epochs, queued.records.batches);
       state.decoder = new RecordDecoder(state.partition, queued.records);
     }
     const { decoder } = state;
@@ -221,7 +282,7 @@ export class Delivery {
       done = decoder.next(max, into);
     } finally {
       const last = into.length > before ? into.at(-1) : undefined;
-      if (last !== undefined) state.position = last.nextOffset;
+      if (last !== undefined) state.position = state.delivered = last.nextOffset;
     }
     if (!done) return false;
     const reading = state.reading as FetchedRecords;
@@ -233,13 +294,23 @@ export class Delivery {
   }
 
   #moveTo(state: PartitionDelivery, to: { readonly nextOffset: number; readonly leaderEpoch: number }): void {
-    if (to.nextOffset > state.position) state.position = to.nextOffset;
-    if (to.leaderEpoch >= 0) state.leaderEpoch = to.leaderEpoch;
+    this.#goBack(state, to.nextOffset);
+    state.position = to.nextOffset;
+    state.epochs.note(to.nextOffset - 1, to.nextOffset, to.leaderEpoch);
+    this.#tellPassed(state);
     const atEnd = state.queue.length === 0 && state.position >= state.highWatermark;
     if (atEnd && state.toldEnd !== state.position) {
       state.toldEnd = state.position;
       this.#events.end(state.partition, state.position);
     }
+  }
+
+  /** The position has been reset to an earlier offset: what was committed is nothing to go by any more. */
+  #goBack(state: PartitionDelivery, offset: number): void {
+    if (offset >= state.position) return;
+    state.position = offset;
+    state.delivered = offset;
+    state.committed = -1;
   }
 
   #rotate(): void {
@@ -260,5 +331,13 @@ export class Delivery {
     const state = this.#partitions.get(partition);
     if (state === undefined) throw new Error(`${partition} is not assigned`);
     return state;
+  }
+}
+
+function noteEpochs(epochs: LeaderEpochs, batches: Float64Array): void {
+  for (let row = 0; row < batches.length; row += BATCH_FIELDS) {
+    const from = batches[row + BatchField.BASE_OFFSET]!;
+    const to = batches[row + BatchField.LAST_OFFSET]! + 1;
+    epochs.note(from, to, batches[row + BatchField.LEADER_EPOCH]!);
   }
 }

@@ -163,10 +163,11 @@ export class Rebalancing {
 
   async #runAssigned(event: Assigned): Promise<void> {
     const offsets = new Map<Partition, number>();
-    for (const { topic, index, offset, leaderEpoch } of event.partitions) {
+    for (const assigned of event.partitions) {
+      const { topic, index, offset, leaderEpoch } = assigned;
       const partition = Partition.of(topic, index);
       offsets.set(partition, offset);
-      this.#options.delivery.add(partition, offset, leaderEpoch);
+      this.#options.delivery.add(partition, offset, leaderEpoch, assigned);
       this.#assignments.set(partition, event.id);
     }
     if (offsets.size === 0) return;

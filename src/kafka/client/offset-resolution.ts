@@ -29,7 +29,8 @@ export async function resolvePositions(
     const position = committed.get(key) ?? reset?.get(key);
     if (position === undefined)
       throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
-    return { topic, index, offset: position.offset, leaderEpoch: position.leaderEpoch };
+    const { offset, leaderEpoch } = position;
+    return { topic, index, offset, leaderEpoch, isCommitted: committed.has(key) };
   });
 }
 

@@ -23,6 +23,8 @@ export interface FetchPosition extends PartitionId {
   readonly leaderEpoch: number;
   /** Of the assignment or seek that made this position. It comes back with every batch; older ones are dropped. */
   readonly epoch: number;
+  /** The topic that it belongs to, where that is known: under another id it is out of range. */
+  readonly topicId?: string | undefined;
 }
 
 /** Record bytes of one partition, out of one answer to a Fetch. */
@@ -88,6 +90,10 @@ export type ConsumerCommand =
 export interface AssignedPartition extends PartitionId {
   readonly offset: number;
   readonly leaderEpoch: number;
+  /** Whether the group has committed it. */
+  readonly isCommitted?: boolean | undefined;
+  /** The topic that it was found in. */
+  readonly topicId?: string | undefined;
 }
 
 export type ConsumerEvent =

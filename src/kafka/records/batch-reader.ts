@@ -210,6 +210,7 @@ function addRow(rows: number[], bytes: Buffer, header: BatchHeader, start: numbe
     appendTime ? readInt64(bytes, header.start + BatchOffset.MAX_TIMESTAMP) : NaN,
     start,
     end,
+    header.leaderEpoch,
   );
 }
 

@@ -23,7 +23,8 @@ export const BatchField = {
   /** Where its records start and end in the buffer. */
   START: 5,
   END: 6,
+  LEADER_EPOCH: 7,
 } as const;
 
 /** How many numbers a batch's row has. */
-export const BATCH_FIELDS = 7;
+export const BATCH_FIELDS = 8;

@@ -1,4 +1,9 @@
 import assert from "node:assert/strict";
+import { fetchCommitted } from "../../../src/kafka/client/offset-store.ts";
+import { KafkaConsumer } from "../../../src/kafka/consumer.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { Partition } from "../../../src/message/partition.ts";
+import { Topic } from "../../../src/message/topic.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
 import { readyTopic, RealFetch, testProducer, type Compression } from "./real-fetch.ts";
 
@@ -116,4 +121,57 @@ kafkaTest("what an open transaction has begun is the end, until it is committed"
   await transaction.commit();
   await fetch.until("the rest", () => fetch.positions.get(0) === 4);
   assert.deepEqual(fetch.messages(0), ["0:before", "1:in", "2:after"]);
+});
+
+kafkaTest("a group that has read a topic to its end has no lag, though markers lie there", async (kafka) => {
+  const topic = await readyTopic(kafka);
+  await using writers = new Writers(kafka, topic);
+  const producer = writers.make();
+  const end = async (how: "commit" | "abort", ...texts: readonly string[]): Promise<void> => {
+    const transaction = await producer.beginTransaction();
+    await writers.write(transaction, ...texts);
+    await transaction[how]();
+  };
+  const group = kafka.name("group");
+  await using watcher = new RealFetch(kafka.bootstrapServers);
+  await watcher.know(topic);
+  const { signal } = new AbortController();
+  const partition = Partition.of(topic, 0);
+  /** Polls until the group's committed offset is this one. */
+  const consumed = async (consumer: KafkaConsumer, offset: number): Promise<string[]> => {
+    const read: string[] = [];
+    for (;;) {
+      for (const message of await consumer.poll({ timeoutMs: 200 })) {
+        read.push(message.payload.text());
+        consumer.stageOffsets(new Map([[partition, message.nextOffset]]));
+      }
+      const committed = await consumer.commitOffsets();
+      for (const at of committed.values()) assert.ok(at < offset, "as it was staged");
+      const at = (
+        await fetchCommitted(watcher.cluster, { groupId: group }, [{ topic, index: 0 }], signal)
+      ).get(`${topic}:0`);
+      if (at?.offset !== offset) continue;
+      assert.equal(at.leaderEpoch, 0, "the epoch of the record before it is committed, too");
+      return read;
+    }
+  };
+  const open = (): KafkaConsumer => {
+    const consumer = new KafkaConsumer(
+      { "bootstrap.servers": kafka.bootstrapServers, "group.id": group, "auto.offset.reset": "earliest" },
+      { logger: silentLogger },
+    );
+    consumer.subscribe([new Topic(topic)]);
+    return consumer;
+  };
+  await end("commit", "one", "two");
+  {
+    await using consumer = open();
+    assert.deepEqual(await consumed(consumer, 3), ["one", "two"]);
+    await end("abort", "gone");
+    assert.deepEqual(await consumed(consumer, 5), []);
+  }
+  await end("abort", "gone", "gone");
+  // Nothing is delivered to this one, so nobody commits but itself.
+  await using another = open();
+  assert.deepEqual(await consumed(another, 8), []);
 });

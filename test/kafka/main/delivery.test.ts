@@ -11,6 +11,7 @@ interface Fixture {
   readonly delivery: Delivery;
   readonly credits: Map<Partition, number>;
   readonly ends: string[];
+  readonly passed: string[];
   /** Takes what is there, as `partition@offset=value`. */
   take(max?: number): string[];
   /** Hands over fetched values under the partition's epoch, as it is now or as given. */
@@ -21,9 +22,11 @@ interface Fixture {
 function fixture(...partitions: Partition[]): Fixture {
   const credits = new Map<Partition, number>();
   const ends: string[] = [];
+  const passed: string[] = [];
   const delivery = new Delivery({
     credit: (partition, bytes) => credits.set(partition, (credits.get(partition) ?? 0) + bytes),
     end: (partition, offset) => ends.push(`${partition}@${offset}`),
+    passed: (partition) => passed.push(`${partition}@${delivery.passed(partition)}`),
   });
   const epochs = new Map<Partition, number>();
   for (const partition of partitions) {
@@ -34,6 +37,7 @@ function fixture(...partitions: Partition[]): Fixture {
     delivery,
     credits,
     ends,
+    passed,
     epochs,
     take: (max = 100) =>
       delivery
@@ -158,4 +162,68 @@ test("a failure comes after what was fetched before it, again and again, and hol
   assert.ok(thrown >= 2);
   delivery.seek(A, 1, -1);
   assert.deepEqual(take(), []);
+});
+
+test("what is committed is the position, once all that was delivered is done, with the epoch of the record before it", () => {
+  const { delivery, take, feed, epochs } = fixture(A);
+  const at = { topic: "t", index: 0, epoch: epochs.get(A) ?? 0 };
+  feed(A, 0, ["a", "b"]);
+  delivery.progress(A, { ...at, nextOffset: 4, leaderEpoch: 7, highWatermark: 9 });
+  take();
+  assert.deepEqual(delivery.commitPoint(A, 1), { offset: 1, leaderEpoch: 0 });
+  assert.deepEqual(delivery.commitPoint(A, 2), { offset: 4, leaderEpoch: 7 });
+  assert.deepEqual(
+    delivery.commitPoint(A, 3),
+    { offset: 3, leaderEpoch: -1 },
+    "what is not certain is not told",
+  );
+  assert.deepEqual(delivery.commitPoint(A, 50), { offset: 50, leaderEpoch: -1 });
+  assert.deepEqual(delivery.commitPoint(B, 5), { offset: 5, leaderEpoch: -1 });
+});
+
+test("a position that passes what is no message is told once all before it is committed, and not sooner", () => {
+  const { delivery, take, feed, epochs, passed } = fixture(A);
+  const at = { topic: "t", index: 0, epoch: epochs.get(A) ?? 0, leaderEpoch: 0, highWatermark: 9 };
+  feed(A, 0, ["a", "b"]);
+  take();
+  delivery.progress(A, { ...at, nextOffset: 4 });
+  delivery.committed(A, 1);
+  assert.deepEqual(passed, []);
+  delivery.committed(A, 2);
+  assert.deepEqual(passed, ["t:0@4"]);
+  delivery.committed(A, 4);
+  delivery.progress(A, { ...at, nextOffset: 6 });
+  assert.deepEqual(passed, ["t:0@4", "t:0@6"]);
+  feed(A, 6, ["c"]);
+  assert.equal(take().length, 1);
+  assert.equal(delivery.passed(A), undefined, "a message has come that is not done");
+  assert.equal(passed.length, 2);
+});
+
+test("a group that goes on from a committed offset passes what lies behind it, one that has none does not", () => {
+  const { delivery, passed } = fixture();
+  delivery.add(A, 3, 0, { isCommitted: true });
+  delivery.add(B, 3, 0);
+  for (const partition of [A, B]) {
+    const { epoch } = delivery.restart(partition);
+    const at = { topic: "t", index: partition.index, epoch, leaderEpoch: 0, highWatermark: 5 };
+    delivery.progress(partition, { ...at, nextOffset: 5 });
+  }
+  assert.deepEqual(passed, ["t:0@5"]);
+});
+
+test("a position that is reset goes back, and what was committed before counts no more", () => {
+  const { delivery, take, feed, epochs, passed } = fixture(A);
+  const at = { topic: "t", index: 0, epoch: epochs.get(A) ?? 0, leaderEpoch: 0, highWatermark: 5 };
+  delivery.add(A, 50, 3, { isCommitted: true });
+  at.epoch = delivery.restart(A).epoch;
+  epochs.set(A, at.epoch);
+  delivery.progress(A, { ...at, nextOffset: 5 });
+  assert.equal(delivery.positions().get(A), 5);
+  feed(A, 5, ["f"]);
+  assert.deepEqual(take(), ["0@5=f"]);
+  delivery.progress(A, { ...at, nextOffset: 60, highWatermark: 60 });
+  assert.deepEqual(passed, [], "the new message is not done");
+  delivery.committed(A, 6);
+  assert.deepEqual(passed, ["t:0@60"]);
 });
