@@ -17,6 +17,8 @@ export class Task<T, U> implements Keyed<Task<T, U>> {
   readonly key: Exclude<MessageKey, Uint8Array>;
   readonly controller: AbortController = new AbortController();
   following: Task<T, U> | undefined;
+  /** Its place among all tasks of its runner. */
+  place = -1;
   /** A batch loses the items that turn out to be invalid. */
   message: Message<T>;
   /** What goes on in the end. */
@@ -52,7 +54,7 @@ export interface TaskRunnerOptions<T, U> {
 
 /**
  * Runs tasks: so many at once, one at a time per key, each tried again as the policy says. Never rejects: how a task
- * ended is in the task. After the first failure no other task is started.
+ * ended is in the task. After a failure only tasks that come before it are started: they must be done for it to surface.
  */
 export class TaskRunner<T, U> {
   readonly #options: TaskRunnerOptions<T, U>;
@@ -61,7 +63,9 @@ export class TaskRunner<T, U> {
   readonly #ready = new Fifo<Task<T, U>>();
   readonly #running = new Set<Task<T, U>>();
   #runtime: StrategyRuntime = detachedRuntime;
-  #stopped = false;
+  #lastPlace = 0;
+  /** No task behind this place is started any more. */
+  #lastToStart = Infinity;
 
   constructor(options: TaskRunnerOptions<T, U>) {
     this.#options = options;
@@ -72,6 +76,7 @@ export class TaskRunner<T, U> {
   }
 
   add(task: Task<T, U>): void {
+    if (task.place < 0) task.place = ++this.#lastPlace;
     if (!this.#order.enter(task)) return;
     this.#ready.push(task);
     this.#fill();
@@ -86,19 +91,21 @@ export class TaskRunner<T, U> {
 
   /** Aborts what runs, and starts nothing more. What ends from now on is dropped and counted. */
   abandon(reason: Error): void {
-    this.#stopped = true;
+    this.#lastToStart = -Infinity;
     this.#ready.clear();
     for (const task of this.#running) task.controller.abort(reason);
   }
 
   #fill(): void {
-    while (this.#running.size < this.#options.concurrency && !this.#stopped) {
+    while (this.#running.size < this.#options.concurrency) {
       const task = this.#ready.shift();
       if (task === undefined) return;
+      if (task.place > this.#lastToStart) continue;
       this.#running.add(task);
       // The logger and the metrics are somebody else's code, and may throw.
       this.#run(task).catch((error: unknown) => {
         task.fail(error);
+        this.#lastToStart = Math.min(this.#lastToStart, task.place);
         this.#options.onSettled(task);
       });
     }
@@ -119,7 +126,7 @@ export class TaskRunner<T, U> {
       this.#runtime.metrics.increment(MetricName.LATE_RESULTS, 1, { strategy: this.#options.strategy });
       return;
     }
-    if (task.failed) this.#stopped = true;
+    if (task.failed) this.#lastToStart = Math.min(this.#lastToStart, task.place);
     // Behind those that wait for room already.
     const following = this.#order.leave(task);
     if (following !== undefined) this.#ready.push(following);

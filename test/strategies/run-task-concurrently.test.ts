@@ -388,6 +388,22 @@ describe("RunTaskConcurrently", () => {
       );
     });
 
+    it("brings a failure to light that came before older messages of another key had their turn", async () => {
+      const { tasks, sink, step } = setUp({ concurrency: 3, key: (message) => message.payload[0]! });
+      for (const [i, payload] of ["a1", "a2", "b1", "a3", "b2"].entries()) step.submit(at(payload, i));
+      await tasks.fail("b1", new Error("broken"));
+      assert.deepEqual(tasks.running, ["a1"], "nothing behind the failure is started");
+      await tasks.done("a1");
+      assert.deepEqual(tasks.running, ["a2"], "what comes before it is");
+      await tasks.done("a2");
+      assert.throws(() => step.poll(), /broken/);
+      assert.deepEqual(
+        sink.messages.map((message) => message.payload),
+        ["A1", "A2"],
+      );
+      assert.deepEqual(tasks.running, []);
+    });
+
     it("goes on with a key after an invalid message", async () => {
       const { tasks, step } = setUp({ key: () => "k" });
       submitAll(step, "ab");
