@@ -131,8 +131,15 @@ export class ConsumerEngine {
       stored: this.#stored,
       commits: this.#commits,
       watch: this.#watch,
-      resolve: async (session, partitions, found, signal) =>
-        found(await resolvePositions(this.#cluster, config, session, partitions, signal)),
+      resolve: (session, partitions, found, signal) =>
+        resolvePositions(session, partitions, {
+          clock,
+          cluster: this.#cluster,
+          config,
+          logger: this.#logger,
+          found,
+          signal,
+        }),
       send: (event) => this.#send(event),
       fatal: (error) => this.#fatal(error),
     });

@@ -38,6 +38,8 @@ export class FetchPartition implements PartitionId {
   ended = false;
 
   topicId: string | undefined;
+  /** The topic that the position belongs to, where that was known before it was first fetched. */
+  readonly pinnedTopicId: string | undefined;
   leader: Leader | undefined;
   /** A replica nearby that the leader has named (KIP-392), until some time. */
   replica: { readonly nodeId: number; readonly untilMs: number } | undefined;
@@ -80,6 +82,7 @@ export class FetchPartition implements PartitionId {
     this.epoch = position.epoch;
     this.offset = position.offset;
     this.lastEpoch = position.leaderEpoch;
+    this.pinnedTopicId = position.topicId;
   }
 
   /** Whether there is more to read, as far as is known. */

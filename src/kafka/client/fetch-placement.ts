@@ -89,7 +89,8 @@ export class FetchPlacement {
       this.#troubles.topicError(partition, topic.errorCode);
       return undefined;
     }
-    if (partition.topicId !== undefined && partition.topicId !== topic.topicId) {
+    const knownId = partition.topicId ?? partition.pinnedTopicId;
+    if (knownId !== undefined && knownId !== topic.topicId) {
       // Deleted and made again: the position belongs to a log that is gone.
       this.#troubles.outOfRange(partition);
       return undefined;

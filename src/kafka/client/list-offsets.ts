@@ -8,6 +8,10 @@ import { sleep } from "./latch.ts";
 import { partitionKey, type PartitionId } from "./protocol.ts";
 import { Retrying, type RetryOptions } from "./retrying.ts";
 import { TransportError } from "./transport-error.ts";
+import type { Logger } from "../../logger.ts";
+
+/** From when on the wait for an offset is worth a line in the log. */
+const LASTING_MS = 5_000;
 
 /** What looking up offsets needs of the cluster. */
 export interface ListOffsetsCluster extends Pick<Cluster, "topic" | "leader" | "refresh"> {
@@ -18,6 +22,10 @@ export interface ListOffsetsOptions extends RetryOptions {
   readonly signal: AbortSignal;
   /** With `read_committed`, the end is where the first open transaction begins. Default `read_uncommitted`. */
   readonly isolationLevel?: "read_uncommitted" | "read_committed" | undefined;
+  /** Told of what each answer brings, so that nobody has to wait for partitions that nobody leads. */
+  readonly found?: ((offsets: ReadonlyMap<string, ListedOffset>) => void) | undefined;
+  /** Told when it takes long, and why. */
+  readonly logger?: Logger | undefined;
 }
 
 /** An offset, and the leader epoch of the record there (or, at the end, of the last one); -1 when it is not known. */
@@ -52,6 +60,9 @@ class OffsetLookup {
   readonly #found = new Map<string, ListedOffset>();
   readonly #missing = new Map<string, PartitionId>();
   #needsRefresh = false;
+  /** What came of each partition that is missing, the last time. */
+  readonly #troubles = new Map<string, string>();
+  #isLogged = false;
 
   constructor(cluster: ListOffsetsCluster, options: ListOffsetsOptions) {
     this.#cluster = cluster;
@@ -65,17 +76,33 @@ class OffsetLookup {
   ): Promise<Map<string, ListedOffset>> {
     const { signal } = this.#options;
     for (const partition of partitions) this.#missing.set(partitionKey(partition), partition);
+    const startedMs = this.#retrying.clock.monotonicMs();
     for (;;) {
       if (signal.aborted) throw new AbortedError();
       const asked = [...this.#byLeader()].map(([nodeId, led]) => this.#ask(nodeId, led, which));
       await Promise.all(asked);
       if (this.#missing.size === 0) break;
+      if (this.#retrying.clock.monotonicMs() - startedMs >= LASTING_MS) this.#log();
       if (this.#needsRefresh) await abortable(this.#cluster.refresh(), signal);
       this.#needsRefresh = false;
       await sleep(this.#retrying.clock, this.#retrying.backoff.next(), signal);
     }
+    if (this.#isLogged) this.#options.logger?.info({}, "Offsets that were waited for are there now");
     if (typeof which === "number") await this.#replaceNone(partitions);
     return this.#found;
+  }
+
+  /** Once: others go on, but somebody should know why these do not. */
+  #log(): void {
+    if (this.#isLogged) return;
+    this.#isLogged = true;
+    const partitions = Object.fromEntries(
+      [...this.#missing.keys()].map((key) => [key, this.#troubles.get(key) ?? "no answer"]),
+    );
+    this.#options.logger?.warn(
+      { partitions },
+      "The offsets to read some partitions from cannot be had yet; they are waited for",
+    );
   }
 
   /** No record is as young as the timestamp: what comes next will be. */
@@ -92,6 +119,7 @@ class OffsetLookup {
       const leader = this.#cluster.leader(partition.topic, partition.index);
       if (leader === undefined) {
         this.#needsRefresh = true;
+        this.#troubles.set(partitionKey(partition), "it has no leader");
         continue;
       }
       const led = byLeader.get(leader.nodeId);
@@ -116,6 +144,7 @@ class OffsetLookup {
     } catch (error) {
       if (!TransportError.is(error)) throw error;
       this.#needsRefresh = true;
+      for (const partition of partitions) this.#troubles.set(partitionKey(partition), error.message);
     }
   }
 
@@ -141,19 +170,22 @@ class OffsetLookup {
   }
 
   #take(response: ListOffsetsResponse): void {
+    const found = new Map<string, ListedOffset>();
     for (const { name, partitions } of response.topics) {
       for (const { partitionIndex, errorCode, offset, leaderEpoch } of partitions) {
         const partition = { topic: name, index: partitionIndex };
         const key = partitionKey(partition);
         if (errorCode === ErrorCodes.NONE) {
-          if (this.#missing.delete(key)) this.#found.set(key, { offset, leaderEpoch });
-        } else if (!isRetriable(errorCode)) {
-          throw failed(partition, errorCode);
-        } else if (needsMetadataRefresh(errorCode)) {
-          this.#needsRefresh = true;
+          if (this.#missing.delete(key)) found.set(key, { offset, leaderEpoch });
+          continue;
         }
+        if (!isRetriable(errorCode)) throw failed(partition, errorCode);
+        this.#troubles.set(key, errorName(errorCode));
+        if (needsMetadataRefresh(errorCode)) this.#needsRefresh = true;
       }
     }
+    for (const [key, offset] of found) this.#found.set(key, offset);
+    if (found.size > 0) this.#options.found?.(found);
   }
 }
 

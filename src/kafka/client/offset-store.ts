@@ -1,5 +1,6 @@
 import { deadlineAfter } from "../../clock.ts";
 import { ConsumerError, InvalidStateError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
 import { abortable, AbortedError } from "./abortable.ts";
 import { OffsetCommit, OffsetFetch, type OffsetFetchRequest, type OffsetFetchResponse } from "./apis.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -64,6 +65,18 @@ function refused(what: string, errorCode: number): OffsetStoreError {
   );
 }
 
+export interface FetchCommittedOptions extends RetryOptions {
+  /** Told of the partitions that each answer is about, and of what is committed for them. */
+  readonly found?:
+    | ((partitions: readonly PartitionId[], committed: ReadonlyMap<string, CommittedOffset>) => void)
+    | undefined;
+  /** Told when it takes long, and why. */
+  readonly logger?: Logger | undefined;
+}
+
+/** From when on the wait for committed offsets is worth a line in the log. */
+const LASTING_MS = 5_000;
+
 /**
  * The offsets that a group has committed for these partitions, by partition key; partitions without one are left out.
  * Offsets that an open transaction is about to change are waited for (KIP-447). Whatever may pass is tried again, with the
@@ -76,12 +89,14 @@ export async function fetchCommitted(
   group: OffsetGroup,
   partitions: readonly PartitionId[],
   signal: AbortSignal,
-  options: RetryOptions = {},
+  options: FetchCommittedOptions = {},
 ): Promise<Map<string, CommittedOffset>> {
   const retrying = new Retrying(options);
   const { groupId } = group;
   const committed = new Map<string, CommittedOffset>();
   let missing = partitions;
+  const warnAtMs = retrying.clock.monotonicMs() + LASTING_MS;
+  let isLogged = false;
   while (missing.length > 0) {
     if (signal.aborted) throw new AbortedError();
     let response: OffsetFetchResponse | undefined;
@@ -97,7 +112,18 @@ export async function fetchCommitted(
     }
     if (response !== undefined) {
       if (needsCoordinatorLookup(response.errorCode)) cluster.forgetCoordinator(groupId);
-      missing = stillMissing(groupId, missing, response, committed);
+      const asked = missing;
+      missing = stillMissing(groupId, asked, response, committed);
+      const answered = asked.filter((partition) => !missing.includes(partition));
+      if (answered.length > 0) options.found?.(answered, committed);
+    }
+    if (missing.length > 0 && !isLogged && retrying.clock.monotonicMs() >= warnAtMs) {
+      isLogged = true;
+      options.logger?.warn(
+        { groupId, partitions: missing.map(partitionKey) },
+        "The group's offsets of some partitions cannot be had yet (an open transaction may be about to change them, or " +
+          "the coordinator does not answer); they are waited for",
+      );
     }
     if (missing.length > 0) await sleep(retrying.clock, retrying.backoff.next(), signal);
   }
