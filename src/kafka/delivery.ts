@@ -2,8 +2,7 @@ import type { KafkaPayload } from "../message/payload.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
 import type { FetchedRecords, FetchPosition, FetchProgress } from "./client/protocol.ts";
-import { BATCH_FIELDS, BatchField } from "./records/fetched-batches.ts";
-import { LeaderEpochs } from "./records/leader-epochs.ts";
+import { LeaderEpochs, noteEpochs } from "./records/leader-epochs.ts";
 import { RecordDecoder } from "./records/record-decoder.ts";
 
 /** What is known of a position besides its offset. */
@@ -331,13 +330,5 @@ export class Delivery {
     const state = this.#partitions.get(partition);
     if (state === undefined) throw new Error(`${partition} is not assigned`);
     return state;
-  }
-}
-
-function noteEpochs(epochs: LeaderEpochs, batches: Float64Array): void {
-  for (let row = 0; row < batches.length; row += BATCH_FIELDS) {
-    const from = batches[row + BatchField.BASE_OFFSET]!;
-    const to = batches[row + BatchField.LAST_OFFSET]! + 1;
-    epochs.note(from, to, batches[row + BatchField.LEADER_EPOCH]!);
   }
 }

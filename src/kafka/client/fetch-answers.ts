@@ -2,6 +2,7 @@ import { ConsumerError } from "../../errors.ts";
 import { readBatches } from "../records/batch-reader.ts";
 import { CorruptBatchError } from "../records/corrupt-batch-error.ts";
 import type { FetchedBatches } from "../records/fetched-batches.ts";
+import { noteEpochs } from "../records/leader-epochs.ts";
 import { walkBatches } from "./batch-walk.ts";
 import { ErrorCodes } from "./error-codes.ts";
 import type { FetchContext } from "./fetch-context.ts";
@@ -68,7 +69,7 @@ export class FetchAnswers {
 
   #take(partition: FetchPartition, answer: FetchPartitionAnswer, handOvers: HandOver[]): void {
     if (answer.divergingEpoch !== undefined) {
-      this.#troubles.diverged(partition, answer.divergingEpoch.endOffset);
+      this.#diverged(partition, answer.divergingEpoch);
       return;
     }
     if (answer.preferredReadReplica >= 0) {
@@ -102,6 +103,15 @@ export class FetchAnswers {
     partition.handingOver = this.#lane;
     partition.offset = nextOffset;
     partition.lastEpoch = leaderEpoch;
+  }
+
+  /**
+   * The leader's log and what we have read part. Of the last epoch that both have, either may have more: they part where the
+   * shorter one ends.
+   */
+  #diverged(partition: FetchPartition, { epoch, endOffset }: { epoch: number; endOffset: number }): void {
+    const ours = partition.epochs.endOf(epoch) ?? endOffset;
+    this.#troubles.diverged(partition, Math.min(endOffset, ours, partition.offset));
   }
 
   /** Returns whether the end of what can be read has moved. */
@@ -152,6 +162,8 @@ export class FetchAnswers {
     // The rest of the answer cannot be read, or would have been too much at once: it is fetched again.
     if (nextOffset !== handOver.nextOffset) this.#rewind(partition, nextOffset, leaderEpoch);
     this.#troubles.recovered(partition);
+    noteEpochs(partition.epochs, batches);
+    partition.epochs.note(nextOffset - 1, nextOffset, leaderEpoch);
     partition.corruptTries = 0;
     partition.needsBytes = 0;
     const bytes = buffer.byteLength;

@@ -1,3 +1,4 @@
+import { LeaderEpochs } from "../records/leader-epochs.ts";
 import type { Backoff } from "./backoff.ts";
 import type { BudgetAccount } from "./fetch-budget.ts";
 import type { FetchBroker } from "./fetch-broker.ts";
@@ -30,6 +31,8 @@ export class FetchPartition implements PartitionId {
   offset: number;
   /** Of the record before `offset`; -1 when it is not known. Lets the leader find out that the log was cut (KIP-320). */
   lastEpoch: number;
+  /** Of what was handed over. */
+  readonly epochs: LeaderEpochs;
   /** The end of what can be read, as of the last answer; -1 before the first. */
   endOffset = -1;
   /** Nothing has been answered for it yet. */
@@ -82,6 +85,7 @@ export class FetchPartition implements PartitionId {
     this.epoch = position.epoch;
     this.offset = position.offset;
     this.lastEpoch = position.leaderEpoch;
+    this.epochs = new LeaderEpochs(position.offset, position.leaderEpoch);
     this.pinnedTopicId = position.topicId;
   }
 

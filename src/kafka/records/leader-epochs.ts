@@ -1,3 +1,5 @@
+import { BATCH_FIELDS, BatchField } from "./fetched-batches.ts";
+
 /** Offsets from `from` up to (not including) `to`, whose records were written under one leader epoch. */
 interface Stretch {
   readonly from: number;
@@ -47,5 +49,14 @@ export class LeaderEpochs {
   /** Where the records of later epochs than this one begin; undefined when there are none. */
   endOf(epoch: number): number | undefined {
     return this.#stretches.find((stretch) => stretch.epoch > epoch)?.from;
+  }
+}
+
+/** Notes the epochs of fetched batches. */
+export function noteEpochs(epochs: LeaderEpochs, batches: Float64Array): void {
+  for (let row = 0; row < batches.length; row += BATCH_FIELDS) {
+    const from = batches[row + BatchField.BASE_OFFSET]!;
+    const to = batches[row + BatchField.LAST_OFFSET]! + 1;
+    epochs.note(from, to, batches[row + BatchField.LEADER_EPOCH]!);
   }
 }

@@ -87,9 +87,9 @@ export class FetchHarness implements Disposable {
   /** Starts partitions of the topic `orders` at an offset. */
   start(
     offsets: Readonly<Record<number, number>>,
-    options: { epoch?: number; leaderEpoch?: number } = {},
+    options: { epoch?: number; leaderEpoch?: number; topicId?: string } = {},
   ): void {
-    const { epoch = 1, leaderEpoch = -1 } = options;
+    const { epoch = 1, leaderEpoch = -1, topicId } = options;
     this.fetcher.start(
       Object.entries(offsets).map(([index, offset]) => ({
         topic: "orders",
@@ -97,6 +97,7 @@ export class FetchHarness implements Disposable {
         offset,
         leaderEpoch,
         epoch,
+        topicId,
       })),
     );
   }

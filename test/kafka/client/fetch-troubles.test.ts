@@ -315,6 +315,14 @@ test("a topic that was deleted and made again is out of range: its old offsets m
   assert.equal((await t.next()).request.topics[0]?.topicId, OTHER_TOPIC_ID);
 });
 
+test("a position of a topic that was made again before it was first fetched is never asked for", async () => {
+  using t = new FetchHarness();
+  t.start({ 0: 5 }, { topicId: OTHER_TOPIC_ID });
+  await settle();
+  assert.deepEqual(t.outOfRange, [{ topic: "orders", index: 0, epoch: 1, offset: 5, divergedAt: undefined }]);
+  assert.equal(t.cluster.unseen, 0);
+});
+
 test("an offset out of range is believed when the leader says it again with fresh metadata", async () => {
   using t = new FetchHarness();
   t.start({ 0: 99 }, { epoch: 6 });
@@ -384,6 +392,27 @@ test("a log that was cut beneath the position is out of range, with where the tw
   await settle();
   assert.deepEqual(t.outOfRange, [{ topic: "orders", index: 0, epoch: 1, offset: 99, divergedAt: 80 }]);
   assert.equal(t.warnings.length, 1);
+});
+
+test("a log that was cut is gone back in to where ours was written under another epoch than the leader's", async () => {
+  using t = new FetchHarness();
+  t.start({ 0: 60 }, { leaderEpoch: 3 });
+  (await t.next()).answer([
+    {
+      index: 0,
+      highWatermark: 100,
+      records: Buffer.concat([
+        recordBatch({ baseOffset: 60, values: Array<string>(10).fill("x"), leaderEpoch: 3 }),
+        recordBatch({ baseOffset: 70, values: Array<string>(30).fill("y"), leaderEpoch: 5 }),
+      ]),
+    },
+  ]);
+  const call = await t.next();
+  assert.equal(call.asks.get(0)?.lastFetchedEpoch, 5);
+  // Of epoch 3 the leader has more than we read: what we have from 70 on was written by another leader.
+  call.answer([{ index: 0, highWatermark: 90, divergingEpoch: { epoch: 3, endOffset: 80 } }]);
+  await settle();
+  assert.deepEqual(t.outOfRange, [{ topic: "orders", index: 0, epoch: 1, offset: 100, divergedAt: 70 }]);
 });
 
 test("a missing authorization fails the partition at once, and says which right it needs", async () => {
