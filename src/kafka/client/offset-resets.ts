@@ -1,14 +1,14 @@
 import { ConsumerError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ResolvedConsumerConfig } from "../config.ts";
-import type { Cluster } from "./cluster.ts";
+import type { ListOffsetsCluster } from "./list-offsets.ts";
 import type { FetchOutOfRange, FetchUnknownTopic } from "./fetch-context.ts";
 import { resetPositions } from "./offset-resolution.ts";
 import { partitionKey, type ConsumerEvent, type FetchPosition, type PartitionId } from "./protocol.ts";
 import { serializeError } from "./serialized-error.ts";
 
 interface OffsetResetsOptions {
-  readonly cluster: Cluster;
+  readonly cluster: ListOffsetsCluster;
   readonly config: ResolvedConsumerConfig;
   readonly logger: Logger;
   /** The epoch that a partition is fetched under now. */
