@@ -30,6 +30,8 @@ interface CommitQueueOptions {
 
 interface CommitRequest {
   readonly offsets: readonly CommitOffset[];
+  /** Those that the coordinator has: they are not sent again, since newer ones may have followed. */
+  readonly done: Set<CommitOffset>;
   readonly untilMs: number;
   readonly timer: ClockTimer;
   readonly resolve: (committed: readonly CommitOffset[]) => void;
@@ -73,6 +75,9 @@ const RETRIED: ReadonlySet<number> = new Set([
   ErrorCodes.UNKNOWN_SERVER_ERROR,
 ]);
 
+/** How long a coordinator may need to hear of a new topic. What it does not know then was deleted. */
+const UNKNOWN_TOPIC_MS = 5_000;
+
 /**
  * Commits one request after another, so that an old offset that is tried again can never overwrite a newer one. What was
  * asked for while a try was under way goes out together, the newest offset of each partition.
@@ -87,13 +92,16 @@ export class CommitQueue {
   #running = false;
   /** What came of the last try, if it has to be made again. */
   #problem: Error | undefined;
+  /** Since when the coordinator does not know a partition, by key. */
+  readonly #unknownSinceMs = new Map<string, number>();
 
   constructor(options: CommitQueueOptions) {
     this.#options = options;
   }
 
   /**
-   * Resolves with the offsets that the coordinator has acknowledged; those whose assignment has ended are left out.
+   * Resolves with the offsets that the coordinator has acknowledged; those whose assignment has ended, or whose topic is
+   * gone, are left out.
    *
    * @throws ConsumerError (`ARROYO_COMMIT_FAILED`) when it could not be done within `timeoutMs`, or never can.
    */
@@ -102,9 +110,11 @@ export class CommitQueue {
     return new Promise((resolve, reject) => {
       const request: CommitRequest = {
         offsets,
+        done: new Set(),
         untilMs: this.#options.clock.monotonicMs() + timeoutMs,
         timer: this.#options.clock.setTimeout(() => {
-          this.#settle(request, () => reject(timedOut(offsets, timeoutMs, this.#problem)));
+          const open = offsets.filter((offset) => !request.done.has(offset));
+          this.#settle(request, () => reject(timedOut(open, timeoutMs, this.#problem)));
         }, timeoutMs),
         resolve,
         reject,
@@ -117,8 +127,8 @@ export class CommitQueue {
   /** Partitions have come or gone: whoever waits for what is not ours any more need not. */
   reassigned(): void {
     for (const request of [...this.#requests]) {
-      if (!request.offsets.some((offset) => this.#isOurs(offset))) {
-        this.#settle(request, () => request.resolve([]));
+      if (!request.offsets.some((offset) => !request.done.has(offset) && this.#isOurs(offset))) {
+        this.#settle(request, () => request.resolve([...request.done]));
       }
     }
   }
@@ -158,14 +168,14 @@ export class CommitQueue {
     if (session !== undefined && !session.gone.isSet) {
       for (const request of requests) {
         for (const offset of request.offsets) {
-          if (!this.#isOurs(offset)) continue;
+          if (request.done.has(offset) || !this.#isOurs(offset)) continue;
           ours.add(offset);
           offsets.set(partitionKey(offset), offset);
         }
       }
     }
     if (session === undefined || offsets.size === 0) {
-      for (const request of requests) this.#settle(request, () => request.resolve([]));
+      for (const request of requests) this.#settle(request, () => request.resolve([...request.done]));
       return undefined;
     }
     const leftMs = Math.max(...requests.map((request) => request.untilMs)) - clock.monotonicMs();
@@ -195,7 +205,10 @@ export class CommitQueue {
       }
       return undefined;
     }
-    const again = failed.find(([, code]) => RETRIED.has(code));
+    const gone = this.#findGone(codes);
+    const open = new Map(failed.filter(([key, code]) => RETRIED.has(code) && !gone.has(key)));
+    for (const request of requests) this.#answer(request, ours, codes, { open, gone });
+    const [again] = open;
     if (again !== undefined) {
       const needsLookup =
         again[1] === ErrorCodes.NOT_COORDINATOR || again[1] === ErrorCodes.COORDINATOR_NOT_AVAILABLE;
@@ -205,22 +218,50 @@ export class CommitQueue {
       const waits = NEXT_GENERATION.has(again[1]) && now !== undefined && now.state !== "ready";
       return waits ? { problem, when: now.changed } : { problem };
     }
-    for (const request of requests) this.#answer(request, ours, codes);
     return undefined;
   }
 
-  #answer(request: CommitRequest, ours: ReadonlySet<CommitOffset>, codes: ReadonlyMap<string, number>): void {
-    const committed: CommitOffset[] = [];
+  /** Takes in what came of a request's offsets, and settles it unless some are to be tried again. */
+  #answer(
+    request: CommitRequest,
+    ours: ReadonlySet<CommitOffset>,
+    codes: ReadonlyMap<string, number>,
+    { open, gone }: { readonly open: ReadonlyMap<string, number>; readonly gone: ReadonlySet<string> },
+  ): void {
+    let isOpen = false;
     for (const offset of request.offsets) {
       if (!ours.has(offset)) continue;
-      const code = codes.get(partitionKey(offset));
-      if (code === ErrorCodes.NONE) committed.push(offset);
-      else if (code !== undefined) {
+      const key = partitionKey(offset);
+      const code = codes.get(key);
+      if (code === ErrorCodes.NONE) request.done.add(offset);
+      else if (open.has(key)) isOpen = true;
+      else if (code !== undefined && !gone.has(key)) {
         this.#settle(request, () => request.reject(refused(offset, code)));
         return;
       }
     }
-    this.#settle(request, () => request.resolve(committed));
+    if (!isOpen) this.#settle(request, () => request.resolve([...request.done]));
+  }
+
+  /** The partitions that the coordinator has not known for so long that their topic must have been deleted. */
+  #findGone(codes: ReadonlyMap<string, number>): ReadonlySet<string> {
+    const { clock, logger } = this.#options;
+    const now = clock.monotonicMs();
+    const gone = new Set<string>();
+    for (const [key, code] of codes) {
+      const since = this.#unknownSinceMs.get(key);
+      if (code !== ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION) this.#unknownSinceMs.delete(key);
+      else if (since === undefined) this.#unknownSinceMs.set(key, now);
+      else if (now - since >= UNKNOWN_TOPIC_MS) gone.add(key);
+    }
+    if (gone.size > 0) {
+      const partitions = [...gone];
+      logger.warn(
+        { partitions },
+        "Offsets are not committed: the coordinator does not know their topic (any more).",
+      );
+    }
+    return gone;
   }
 
   #isOurs(offset: CommitOffset): boolean {

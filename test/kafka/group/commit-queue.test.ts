@@ -353,3 +353,42 @@ function asFixture(): {
   const fixture = new Fixture();
   return { queue: fixture.queue, clock: fixture.clock, fixture, nextTry: () => fixture.nextTry() };
 }
+
+test("a topic that is gone holds up no other commit, and is left out after a while", async () => {
+  const { queue, ...fixture } = asFixture();
+  const gone = { "t:1": ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION };
+  const both = queue.commit([at(0, 10), at(1, 20)], 60_000);
+  await (await fixture.nextTry()).answer(gone);
+  const other = queue.commit([at(0, 15)], 60_000);
+  fixture.clock.advance(100);
+  const second = await fixture.nextTry();
+  assert.deepEqual(second.offsets, { "t:0": 15, "t:1": 20 });
+  await second.answer(gone);
+  assert.deepEqual(await other, [at(0, 15)]);
+  for (let tries = 0; tries < 60; tries++) {
+    fixture.clock.advance(100);
+    await settle();
+    if (fixture.fixture.tries.length === 0) break;
+    const again = await fixture.nextTry();
+    assert.deepEqual(
+      again.offsets,
+      { "t:1": 20 },
+      "what is committed is not committed again: it would go back",
+    );
+    await again.answer(gone);
+  }
+  assert.deepEqual(await both, [at(0, 10)]);
+  // A new offset of it is not tried for as long again.
+  const late = queue.commit([at(1, 30)], 60_000);
+  await (await fixture.nextTry()).answer(gone);
+  assert.deepEqual(await late, []);
+});
+
+test("a topic that the coordinator hears of in time is committed", async () => {
+  const { queue, ...fixture } = asFixture();
+  const done = queue.commit([at(0, 10), at(1, 20)], 60_000);
+  await (await fixture.nextTry()).answer({ "t:1": ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION });
+  fixture.clock.advance(100);
+  await (await fixture.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await done, [at(0, 10), at(1, 20)]);
+});
