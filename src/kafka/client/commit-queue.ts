@@ -248,14 +248,19 @@ export class CommitQueue {
     const { clock, logger } = this.#options;
     const now = clock.monotonicMs();
     const gone = new Set<string>();
+    const partitions: string[] = [];
     for (const [key, code] of codes) {
       const since = this.#unknownSinceMs.get(key);
       if (code !== ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION) this.#unknownSinceMs.delete(key);
       else if (since === undefined) this.#unknownSinceMs.set(key, now);
-      else if (now - since >= UNKNOWN_TOPIC_MS) gone.add(key);
+      else if (now - since >= UNKNOWN_TOPIC_MS) {
+        gone.add(key);
+        if (since !== -Infinity) partitions.push(key);
+        // Told of once.
+        this.#unknownSinceMs.set(key, -Infinity);
+      }
     }
-    if (gone.size > 0) {
-      const partitions = [...gone];
+    if (partitions.length > 0) {
       logger.warn(
         { partitions },
         "Offsets are not committed: the coordinator does not know their topic (any more).",

@@ -8,7 +8,7 @@ import { FrameGuard } from "./frame-guard.ts";
 import { NegotiatedVersions } from "./negotiated-versions.ts";
 import { refusal, saslOptions } from "./sasl.ts";
 import type { Security } from "./security.ts";
-import { AuthenticationError, TransportError } from "./transport-error.ts";
+import { AuthenticationError, ResponseTooLargeError, TransportError } from "./transport-error.ts";
 
 /** Where a broker is. A bootstrap server, whose id is not known yet, has node id -1. */
 export interface BrokerAddress {
@@ -164,8 +164,9 @@ export class BrokerConnection {
         const badLength = frames.findBadLength(chunk);
         if (badLength !== undefined) {
           const hint = this.#state === "open" ? "" : guessPeer(chunk);
+          const isTooLarge = this.#state === "open" && badLength > this.#options.maxResponseBytes;
           this.#end(
-            new TransportError(
+            new (isTooLarge ? ResponseTooLargeError : TransportError)(
               `${this} sent ${badLength} as the length of an answer, which is less than there must be or more than ` +
                 `"receive.message.max.bytes" (${this.#options.maxResponseBytes})${hint}.`,
             ),

@@ -111,7 +111,7 @@ export class FetchBroker {
       maxWaitMs = Math.min(SIDE_WAIT_MS, Math.floor(held.dueAtMs - now) - SIDE_MARGIN_MS);
       if (maxWaitMs <= 0) return undefined;
     }
-    const asks: Ask[] = [];
+    let asks: Ask[] = [];
     let isBehind = false;
     for (const partition of this.#partitions) {
       if (partition.flight !== undefined) continue;
@@ -122,6 +122,11 @@ export class FetchBroker {
       }
       const ask = this.#ask(partition);
       if (ask === undefined) continue;
+      if (partition.tooLargeTries > 0) {
+        asks = [{ ...ask, maxBytes: 1 }];
+        maxWaitMs = 0;
+        break;
+      }
       asks.push(ask);
       if (partition.isBehind) isBehind = true;
       // The first answer tells where the end is: for that, nobody should have to wait.

@@ -10,7 +10,12 @@ import type { Flight, FlightOutcome } from "./fetch-partition.ts";
 import { parseFetchResponse, type FetchResponse } from "./fetch-response.ts";
 import type { FetchTroubles } from "./fetch-troubles.ts";
 import type { ByteSource } from "./response-cursor.ts";
-import { AuthenticationError, ClosedError, UnsupportedBrokerError } from "./transport-error.ts";
+import {
+  AuthenticationError,
+  ClosedError,
+  ResponseTooLargeError,
+  UnsupportedBrokerError,
+} from "./transport-error.ts";
 
 /** As it came, in pieces: it is read outside of the socket's handler. */
 const Fetch = fetchApi<ByteSource>((reader) => reader.buffer.subarray(reader.position));
@@ -230,10 +235,11 @@ export class FetchLane {
     this.#flight = undefined;
     if (this.#context.closed.aborted) return [];
     if ("error" in outcome) {
-      for (const partition of flight.partitions) {
-        if (partition.flight === flight) this.#broker.land(partition);
-      }
-      if (!this.#isBreaking) {
+      const landed = flight.partitions.filter((partition) => partition.flight === flight);
+      for (const partition of landed) this.#broker.land(partition);
+      if (outcome.error instanceof ResponseTooLargeError) {
+        this.#troubles.tooLarge(landed, outcome.error);
+      } else if (!this.#isBreaking) {
         this.#tellUnanswered(outcome.error);
         this.#connectionFailed(outcome.error);
       }

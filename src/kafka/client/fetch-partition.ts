@@ -73,6 +73,11 @@ export class FetchPartition implements PartitionId {
   corruptTries = 0;
   /** The leader has called the offset out of range; the number of the refresh after which it is asked again. */
   outOfRangeProof: number | undefined;
+  /**
+   * How often an answer with it was too large to be received. It is asked for alone then, with as little as can be: so
+   * either others were to blame, or one batch of it is.
+   */
+  tooLargeTries = 0;
   unexpectedTries = 0;
   unexpectedSinceMs = 0;
 

@@ -5,6 +5,8 @@ import type { FetchPartition } from "./fetch-partition.ts";
 import type { Leader } from "./metadata.ts";
 import { serializeError } from "./serialized-error.ts";
 
+/** How often a partition that is asked for alone may bring an answer that is too large: a length may have been damaged. */
+const MAX_TOO_LARGE_TRIES = 3;
 /** How often in a row what comes for an offset may be damaged. */
 const MAX_CORRUPT_TRIES = 3;
 /** A new topic takes a while to be known to all brokers (librdkafka's `topic.metadata.propagation.max.ms`). */
@@ -153,6 +155,20 @@ export class FetchTroubles {
     this.#retryLater(partition);
   }
 
+  /** The answer to a request for these partitions was larger than may be received. */
+  tooLarge(partitions: readonly FetchPartition[], error: Error): void {
+    for (const partition of partitions) {
+      if (partitions.length === 1 && partition.tooLargeTries >= MAX_TOO_LARGE_TRIES) {
+        const limit = this.#context.config["receive.message.max.bytes"];
+        const problem = `the next batch is larger than "receive.message.max.bytes" (${limit}), which has to be raised`;
+        this.fail(partition, problem, { cause: error });
+        continue;
+      }
+      partition.tooLargeTries += 1;
+      this.#retryLater(partition);
+    }
+  }
+
   /** Ends the fetching of a partition with an error. */
   fail(partition: FetchPartition, problem: string, options?: FailOptions): void {
     const { topic, index, epoch, offset } = partition;
@@ -179,6 +195,7 @@ export class FetchTroubles {
     partition.unknownSinceMs = undefined;
     partition.outOfRangeProof = undefined;
     partition.unexpectedTries = 0;
+    partition.tooLargeTries = 0;
   }
 
   /** Notes a problem that mostly goes away by itself: a line in the log if it does not. */

@@ -21,6 +21,9 @@ export class TransportError extends ArroyoError {
   }
 }
 
+/** An answer that is larger than "receive.message.max.bytes" (or that says so, where its length was damaged on the way). */
+export class ResponseTooLargeError extends TransportError {}
+
 /** The broker refused the credentials, or has no such mechanism. Trying again helps only once somebody has changed it. */
 export class AuthenticationError extends ArroyoError {
   constructor(message: string, options?: { readonly cause?: unknown }) {

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
-import { AuthenticationError, UnsupportedBrokerError } from "../../../src/kafka/client/transport-error.ts";
+import {
+  AuthenticationError,
+  UnsupportedBrokerError,
+  ResponseTooLargeError,
+} from "../../../src/kafka/client/transport-error.ts";
 import { deserializeError } from "../../../src/kafka/client/serialized-error.ts";
 import { fetchResponseBody, recordBatch, TOPIC_ID } from "./fetch-bytes.ts";
 import { FetchHarness, settle } from "./fetch-harness.ts";
@@ -482,6 +486,54 @@ test("a broker that is too old fails its partitions at once", async () => {
   const [failure] = t.failed;
   assert.equal(failure?.error.code, "ARROYO_UNSUPPORTED_BROKER");
   assert.match(failure.error.cause!.message, /up to version 11/);
+});
+
+test("of partitions whose answer is too large to be received, the one to blame fails and says what to raise", async () => {
+  using t = new FetchHarness([LEADER, LEADER]);
+  t.start({ 0: 5, 1: 7 });
+  const tooLarge = new ResponseTooLargeError("broker 1 sent 200000000 as the length of an answer.");
+  (await t.next()).fail(tooLarge);
+  // Each alone, and with as little as can be; what is well goes on.
+  for (let tries = 0; tries < 20 && t.failed.length === 0; tries += 1) {
+    await t.advance(2_000);
+    const call = await t.next();
+    assert.equal(call.asks.size, 1);
+    const [[index, ask] = [-1, undefined]] = call.asks;
+    assert.equal(ask?.partitionMaxBytes, 1);
+    if (index === 0) call.fail(tooLarge);
+    else call.answer([{ index: 1, highWatermark: 8, records: records(7, "well") }]);
+    await settle();
+    if (index === 1) break;
+  }
+  assert.deepEqual(t.messages(1), ["7:well"]);
+  for (let tries = 0; tries < 20 && t.failed.length === 0; tries += 1) {
+    await t.advance(2_000);
+    while (t.cluster.unseen > 0) {
+      const call = await t.next();
+      if (call.asks.has(0)) call.fail(tooLarge);
+      else call.answer([{ index: 1, highWatermark: 8 }]);
+    }
+  }
+  assert.equal(t.failed.length, 1);
+  assert.equal(t.failed[0]?.index, 0);
+  assert.match(
+    t.failed[0]?.error.message ?? "",
+    /"receive\.message\.max\.bytes" \(100000000\), which has to be raised/,
+  );
+});
+
+test("a length that was damaged on the way fails nothing", async () => {
+  using t = new FetchHarness();
+  t.start({ 0: 5 });
+  for (let tries = 0; tries < 2; tries += 1) {
+    (await t.next()).fail(new ResponseTooLargeError("broker 1 sent 1999999999 as the length of an answer."));
+    await t.advance(2_000);
+  }
+  (await t.next()).answer([{ index: 0, highWatermark: 6, records: records(5, "well") }]);
+  await settle();
+  assert.deepEqual(t.messages(), ["5:well"]);
+  assert.equal((await t.next()).asks.get(0)?.partitionMaxBytes, 1_048_576);
+  assert.deepEqual(t.failed, []);
 });
 
 test("credentials that are refused three times in a row fail the partitions", async () => {
