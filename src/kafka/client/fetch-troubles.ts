@@ -1,4 +1,5 @@
 import { ConsumerError, ErrorCode } from "../../errors.ts";
+import { CorruptBatchError } from "../records/corrupt-batch-error.ts";
 import { ErrorCodes, errorName, isRetriable } from "./error-codes.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchPartition } from "./fetch-partition.ts";
@@ -143,7 +144,8 @@ export class FetchTroubles {
   corrupt(partition: FetchPartition, error: unknown): void {
     partition.corruptTries += 1;
     if (partition.corruptTries >= MAX_CORRUPT_TRIES) {
-      const problem = `what the broker sends is damaged, ${MAX_CORRUPT_TRIES} times in a row`;
+      const why = error instanceof CorruptBatchError ? `: ${error.reason}` : "";
+      const problem = `what the broker sends cannot be read, ${MAX_CORRUPT_TRIES} times in a row${why}`;
       this.fail(partition, problem, { code: ErrorCode.CORRUPT_BATCH, cause: error });
       return;
     }

@@ -3,6 +3,7 @@ import { Attribute, BatchOffset, readInt64 } from "./batch-format.ts";
 import { readBatchHeader, type BatchHeader } from "./batch-header.ts";
 import { decompress } from "./compression.ts";
 import { CorruptBatchError } from "./corrupt-batch-error.ts";
+import { DecompressionLimitError } from "./decompression-limit-error.ts";
 import type { FetchedBatches } from "./fetched-batches.ts";
 
 export interface ReadBatchesOptions {
@@ -186,7 +187,9 @@ function decompressed(bytes: Buffer, header: BatchHeader, maxBytes: number): Buf
   try {
     return decompress(header.attributes & Attribute.CODEC, packed, maxBytes);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const limit =
+      error instanceof DecompressionLimitError ? ', the limit that "receive.message.max.bytes" sets' : "";
+    const reason = `${error instanceof Error ? error.message : String(error)}${limit}`;
     throw new CorruptBatchError(header.baseOffset, `it cannot be decompressed: ${reason}`, { cause: error });
   }
 }

@@ -1,4 +1,5 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { DecompressionLimitError } from "./decompression-limit-error.ts";
 import { checkLz4Frame } from "./lz4-frame.ts";
 import { snappyBlocks, snappyBlockSize } from "./snappy-block.ts";
 import { wasmCodec } from "./wasm-codec.ts";
@@ -71,10 +72,6 @@ export function decompress(codec: number, bytes: Buffer, maxBytes: number): Buff
   }
 }
 
-function tooLarge(maxBytes: number): Error {
-  return new Error(`more than ${maxBytes} bytes would come out`);
-}
-
 /**
  * `sizeHint` is what the bytes claim to hold. With one chunk of that size nothing has to be put together afterwards, which
  * makes zlib nearly twice as fast, zstd half as fast again. A false claim only costs that.
@@ -89,7 +86,9 @@ function inflate(
   try {
     return method(bytes, { chunkSize, maxOutputLength: maxBytes });
   } catch (error) {
-    throw (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(maxBytes) : error;
+    throw (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE"
+      ? new DecompressionLimitError(maxBytes)
+      : error;
   }
 }
 
@@ -115,7 +114,7 @@ function unsnappy(bytes: Buffer, maxBytes: number): Buffer {
   const blocks = snappyBlocks(bytes);
   let size = 0;
   for (const block of blocks) size += snappyBlockSize(block);
-  if (size > maxBytes) throw tooLarge(maxBytes);
+  if (size > maxBytes) throw new DecompressionLimitError(maxBytes);
   if (blocks.length === 1) return wasmCodec.run("snappy_decompress", blocks[0]!);
   const whole = Buffer.allocUnsafe(size);
   let at = 0;

@@ -1,3 +1,5 @@
+import { DecompressionLimitError } from "./decompression-limit-error.ts";
+
 /** The frame format of lz4: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md */
 
 const MAGIC = 0x184d2204;
@@ -12,7 +14,7 @@ const MAX_RATIO = 255;
 /**
  * Checks that a frame decompresses to at most `maxBytes`, without decompressing it.
  *
- * @throws Error when more would come out, or when these bytes are not a whole lz4 frame.
+ * @throws DecompressionLimitError when more would come out, Error when these bytes are not a whole lz4 frame.
  */
 export function checkLz4Frame(frame: Buffer, maxBytes: number): void {
   let bound = 0;
@@ -24,7 +26,7 @@ export function checkLz4Frame(frame: Buffer, maxBytes: number): void {
   for (const block of blocksOf(frame)) {
     size += block.stored ? block.end - block.start : blockSize(frame, block.start, block.end);
   }
-  if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes would come out`);
+  if (size > maxBytes) throw new DecompressionLimitError(maxBytes);
 }
 
 interface Block {

@@ -7,7 +7,8 @@ import {
   ResponseTooLargeError,
 } from "../../../src/kafka/client/transport-error.ts";
 import { deserializeError } from "../../../src/kafka/client/serialized-error.ts";
-import { fetchResponseBody, recordBatch, TOPIC_ID } from "./fetch-bytes.ts";
+import { GOLDEN } from "../records/golden.ts";
+import { fetchResponseBody, gzipBatch, recordBatch, TOPIC_ID } from "./fetch-bytes.ts";
 import { FetchHarness, settle } from "./fetch-harness.ts";
 
 const LEADER = { nodeId: 1, leaderEpoch: 5 };
@@ -74,7 +75,10 @@ test("records that are damaged three times in a row fail the partition, with its
   assert.deepEqual([failure?.topic, failure?.index, failure?.epoch, failure?.offset], ["orders", 0, 3, 5]);
   const error = deserializeError(failure!.error, "consumer") as Error & { code: string; cause: Error };
   assert.equal(error.code, "ARROYO_CORRUPT_BATCH");
-  assert.match(error.message, /orders\[0\] cannot be fetched from offset 5 on: .* damaged, 3 times in a row/);
+  assert.match(
+    error.message,
+    /orders\[0\] cannot be fetched from offset 5 on: .* cannot be read, 3 times in a row/,
+  );
   assert.match(error.cause.message, /CRC/);
   assert.deepEqual(t.records, []);
   await t.advance(60_000);
@@ -585,3 +589,39 @@ test("a replica nearby that the leader names is read from, and left again when i
   await settle();
   assert.equal(t.outOfRange.length, 1);
 });
+
+for (const [what, bytes, reason] of [
+  [
+    "a batch of an old message format",
+    (): Buffer => Buffer.from(GOLDEN.magic1, "hex"),
+    /it has message format version 1, which brokers wrote before Kafka 0\.11 and this client does not read/,
+  ],
+  [
+    "a small batch that would fill the memory",
+    (): Buffer => gzipBatch({ baseOffset: 100, values: ["0".repeat(2_000_000)] }),
+    /more than 1000512 bytes would come out, the limit that "receive\.message\.max\.bytes" sets/,
+  ],
+] as const) {
+  test(`${what} fails its partition with an error that says so, and no other`, async () => {
+    using t = new FetchHarness([LEADER, LEADER], {
+      "fetch.max.bytes": 1_000_000,
+      "receive.message.max.bytes": 1_000_512,
+    });
+    t.start({ 0: 100, 1: 5 });
+    const bad = bytes();
+    for (let tries = 0; tries < 10 && t.failed.length === 0; tries += 1) {
+      await t.advance(2_000);
+      while (t.cluster.unseen > 0) {
+        const call = await t.next();
+        call.answer([
+          ...(call.asks.has(0) ? [{ index: 0, highWatermark: 200, records: bad }] : []),
+          ...(call.asks.get(1)?.fetchOffset === 5 ? [{ index: 1, records: records(5, "well") }] : []),
+        ]);
+      }
+    }
+    assert.match(t.failed[0]?.error.message ?? "", reason);
+    assert.equal(t.failed[0]?.error.code, "ARROYO_CORRUPT_BATCH");
+    assert.deepEqual(t.messages(1), ["5:well"]);
+    assert.equal(t.failed.length, 1);
+  });
+}
