@@ -1,8 +1,9 @@
 import type { Commit } from "../commit/commit.ts";
-import { MESSAGE_REJECTED } from "../errors.ts";
+import { InvalidMessage, MESSAGE_REJECTED } from "../errors.ts";
 import type { Committable, Submitted } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
+import { isAbout } from "../strategies/invalid.ts";
 import type { ProcessingStrategy, ProcessingStrategyFactory } from "../strategies/strategy.ts";
 
 /** A strategy of the chain that is watched, and how far messages have come to it. */
@@ -103,7 +104,15 @@ export class WatchedChain implements ProcessingStrategyFactory<KafkaPayload> {
         this.#rejections--;
         throw MESSAGE_REJECTED;
       }
-      submit(message);
+      try {
+        submit(message);
+      } catch (error) {
+        // It has taken the message in so far as it does not want to see it again.
+        if (InvalidMessage.is(error) && isAbout(error, message)) {
+          advanceTo(step.reached, message.committable);
+        }
+        throw error;
+      }
       advanceTo(step.reached, message.committable);
     };
     Object.defineProperty(strategy, "submit", { value: watched, configurable: true });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   CommitOffsets,
+  InvalidMessage,
   KafkaPayload,
   Partition,
   Reduce,
@@ -74,6 +75,22 @@ test("settle names the strategy that still holds messages", async () => {
   t.allowHeld();
   t.send(new KafkaPayload(null, "1"));
   await assert.rejects(t.settle(), /RunTaskConcurrently still holds messages/);
+});
+
+test("a message that the first strategy finds invalid is done, whatever came before it", async () => {
+  await using t = await harness(
+    pipeline()
+      .map((payload, message) => {
+        if (payload.text() === "bad") throw InvalidMessage.from(message, { reason: "it is bad" });
+      })
+      .commit(),
+  );
+  t.send(new KafkaPayload(null, "good"));
+  await t.settle();
+  t.send(new KafkaPayload(null, "bad"));
+  await t.settle();
+  assert.deepEqual(t.committed, { "input:0": 2 });
+  assert.equal(t.deadLetters[0]?.reason, "it is bad");
 });
 
 test("work that is still held at the end fails the test", async () => {
