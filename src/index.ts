@@ -42,6 +42,7 @@ export { Topic } from "./message/topic.ts";
 export { noopMetrics, type Metrics, type MetricTags } from "./metrics/metrics.ts";
 export { METRICS, MetricName, type MetricDefinition } from "./metrics/names.ts";
 export { pipeline, type MapConcurrentlyOptions, type Pipeline } from "./pipeline/pipeline.ts";
+export { ProcessorChannel, type ProcessorEvents } from "./processing/events.ts";
 export { StreamProcessor, type StreamProcessorOptions } from "./processing/processor.ts";
 export { BatchStep, type BatchOptions } from "./strategies/batch.ts";
 export { BufferStep, type MessageBuffer } from "./strategies/buffer.ts";

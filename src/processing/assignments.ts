@@ -7,6 +7,7 @@ import type { ProcessingStrategy } from "../strategies/strategy.ts";
 import { Assignment, nameOf } from "./assignment.ts";
 import type { Committer } from "./committer.ts";
 import type { ProcessingContext } from "./context.ts";
+import { ProcessorChannel } from "./events.ts";
 import type { Inbox } from "./inbox.ts";
 import { unlessAborted, within } from "./waits.ts";
 
@@ -128,6 +129,7 @@ export class Assignments<T> {
     const { metrics, factory } = this.#context;
     this.#log("Partitions were assigned.", partitions.keys());
     metrics.increment(MetricName.PARTITIONS_ASSIGNED, partitions.size);
+    this.#context.events.publish(ProcessorChannel.ASSIGNED, { memberId: this.#memberId, partitions });
     for (const partition of partitions.keys()) this.#partitions.add(partition);
     this.#context.deadLetters?.assigned(partitions);
     if (this.#partitions.size === 0 || this.#stopping.aborted) return;
@@ -144,7 +146,9 @@ export class Assignments<T> {
   async #revoked(partitions: readonly Partition[], deadline: AbortSignal): Promise<void> {
     this.#log("Partitions are revoked.", partitions);
     this.#context.metrics.increment(MetricName.PARTITIONS_REVOKED, partitions.length);
-    using joinTimeout = deadlineAfter(this.#context.clock, this.#context.joinTimeoutMs);
+    const { clock, events, joinTimeoutMs } = this.#context;
+    const startedMs = clock.monotonicMs();
+    using joinTimeout = deadlineAfter(clock, joinTimeoutMs);
     this.#current?.leave();
     try {
       if (this.#draining === undefined) {
@@ -156,15 +160,18 @@ export class Assignments<T> {
       this.#remove(partitions);
     }
     this.#log("The revocation is complete.", partitions);
+    const tookMs = clock.monotonicMs() - startedMs;
+    events.publish(ProcessorChannel.REVOKED, { memberId: this.#memberId, partitions, tookMs });
   }
 
   #lost(partitions: readonly Partition[]): void {
-    const { logger, metrics } = this.#context;
+    const { logger, metrics, events } = this.#context;
     logger.warn(
       { partitions: partitions.map(String) },
       "Partitions were lost: they are somebody else's already, and what was not committed will be handled again.",
     );
     metrics.increment(MetricName.PARTITIONS_LOST, partitions.length);
+    events.publish(ProcessorChannel.LOST, { memberId: this.#memberId, partitions });
     this.#remove(partitions);
     // A drain that is under way sees to the partitions that stay.
     if (this.#draining !== undefined) {
@@ -175,6 +182,7 @@ export class Assignments<T> {
     if (assignment === undefined) return;
     assignment.lose(partitions);
     this.#current = undefined;
+    events.publish(ProcessorChannel.CHAIN, { strategy: undefined });
     this.#rewind(assignment);
   }
 
@@ -197,6 +205,7 @@ export class Assignments<T> {
     } finally {
       this.#draining = undefined;
       this.#current = undefined;
+      this.#context.events.publish(ProcessorChannel.CHAIN, { strategy: undefined });
     }
   }
 
@@ -261,6 +270,7 @@ export class Assignments<T> {
     if (strategy === undefined) return;
     assignment.start(strategy);
     this.#current = assignment;
+    this.#context.events.publish(ProcessorChannel.CHAIN, { strategy });
     // The poll that brought the assignment would go on waiting for messages, and the strategies for their first poll.
     this.#context.wakeUp.wake();
     logger.debug({ strategy: nameOf(strategy), partitions: partitions.size }, "The strategies are made.");
@@ -297,9 +307,13 @@ export class Assignments<T> {
     return positions;
   }
 
+  get #memberId(): string {
+    return this.#context.consumer.memberId;
+  }
+
   #log(message: string, partitions: Iterable<Partition>): void {
-    const { logger, consumer } = this.#context;
-    logger.info({ partitions: [...partitions].map(String), memberId: consumer.memberId }, message);
+    const { logger } = this.#context;
+    logger.info({ partitions: [...partitions].map(String), memberId: this.#memberId }, message);
   }
 }
 

@@ -1,20 +1,23 @@
 import { MetricName } from "../metrics/names.ts";
 import type { ProcessingContext } from "./context.ts";
+import { ProcessorChannel } from "./events.ts";
 
 /** From when on it counts as a pause. */
 const PAUSE_AFTER_MS = 5_000;
 /** A rejection from a user's function ends without a wake: it is tried again in steps that grow to this. */
 const MAX_RETRY_MS = 10;
 
+type BackpressureContext = Pick<ProcessingContext<never>, "clock" | "metrics" | "logger" | "events">;
+
 /** The time during which a message is held because it was rejected. */
 export class Backpressure {
-  readonly #context: Pick<ProcessingContext<never>, "clock" | "metrics" | "logger">;
+  readonly #context: BackpressureContext;
   #sinceMs: number | undefined;
   #countedMs = 0;
   #paused = false;
   #retryMs = 1;
 
-  constructor(context: Pick<ProcessingContext<never>, "clock" | "metrics" | "logger">) {
+  constructor(context: BackpressureContext) {
     this.#context = context;
   }
 
@@ -46,6 +49,7 @@ export class Backpressure {
     if (this.#paused || nowMs - this.#sinceMs < PAUSE_AFTER_MS) return;
     this.#paused = true;
     metrics.increment(MetricName.PAUSE);
+    this.#context.events.publish(ProcessorChannel.BACKPRESSURE, { active: true });
     logger.debug(
       {},
       "A strategy has rejected a message for five seconds: nothing is taken from the consumer.",
@@ -56,7 +60,10 @@ export class Backpressure {
   end(): void {
     if (this.#sinceMs === undefined) return;
     this.count();
-    if (this.#paused) this.#context.metrics.increment(MetricName.RESUME);
+    if (this.#paused) {
+      this.#context.metrics.increment(MetricName.RESUME);
+      this.#context.events.publish(ProcessorChannel.BACKPRESSURE, { active: false });
+    }
     this.#sinceMs = undefined;
     this.#paused = false;
     this.#retryMs = 1;

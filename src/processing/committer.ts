@@ -2,6 +2,7 @@ import { MetricName } from "../metrics/names.ts";
 import type { Partition } from "../message/partition.ts";
 import type { Assignment } from "./assignment.ts";
 import type { ProcessingContext } from "./context.ts";
+import { ProcessorChannel } from "./events.ts";
 import { outcomeOf, type Outcome } from "./waits.ts";
 
 function throwIfFailed(outcome: Outcome): void {
@@ -71,7 +72,7 @@ export class Committer<T> {
   }
 
   async #commit(assignment: Assignment<T>): Promise<void> {
-    const { clock, consumer, metrics, logger } = this.#context;
+    const { clock, consumer, metrics, logger, events } = this.#context;
     this.#committedAtMs = clock.monotonicMs();
     assignment.committing();
     const { offsets, limited } = assignment.uncommitted(this.#limit);
@@ -79,7 +80,9 @@ export class Committer<T> {
     if (offsets.size === 0) return;
     try {
       consumer.stageOffsets(offsets);
-      assignment.committed(await consumer.commitOffsets());
+      const committed = await consumer.commitOffsets();
+      assignment.committed(committed);
+      events.publish(ProcessorChannel.COMMITTED, { offsets: committed });
     } catch (error) {
       metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "error" });
       if (!assignment.leaving) throw error;

@@ -6,6 +6,7 @@ import type { InvalidMessage } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { MetricsBuffer } from "../metrics/buffer.ts";
 import type { ProcessingStrategyFactory } from "../strategies/strategy.ts";
+import type { Events } from "./events.ts";
 import type { WakeUp } from "./wake-up.ts";
 
 /** What the parts of a processor share. */
@@ -18,6 +19,8 @@ export interface ProcessingContext<T> {
   readonly logger: Logger;
   readonly metrics: MetricsBuffer;
   readonly wakeUp: WakeUp;
+  /** For tools that look on. */
+  readonly events: Events;
   /** The dead letter queue, if there is a policy for one. */
   readonly deadLetters: DeadLetters<T> | undefined;
   /** Ends the processor with an error, as soon as the loop has its turn. The first one counts. */

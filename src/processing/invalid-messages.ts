@@ -5,6 +5,7 @@ import { Partition } from "../message/partition.ts";
 import { MetricName } from "../metrics/names.ts";
 import { isAbout } from "../strategies/invalid.ts";
 import type { ProcessingContext } from "./context.ts";
+import { ProcessorChannel } from "./events.ts";
 import type { Inbox } from "./inbox.ts";
 
 /** From a worker or a second installed copy it is not the same object. */
@@ -21,13 +22,13 @@ const MAX_REPEATS = 10;
  */
 export class InvalidMessages<T> {
   readonly #inbox: Inbox<T>;
-  readonly #context: Pick<ProcessingContext<T>, "clock" | "logger" | "metrics" | "deadLetters">;
+  readonly #context: Pick<ProcessingContext<T>, "clock" | "logger" | "metrics" | "events" | "deadLetters">;
   #last: { readonly partition: Partition; readonly offset: number } | undefined;
   #repeats = 0;
 
   constructor(
     inbox: Inbox<T>,
-    context: Pick<ProcessingContext<T>, "clock" | "logger" | "metrics" | "deadLetters">,
+    context: Pick<ProcessingContext<T>, "clock" | "logger" | "metrics" | "events" | "deadLetters">,
   ) {
     this.#inbox = inbox;
     this.#context = context;
@@ -71,6 +72,7 @@ export class InvalidMessages<T> {
     this.#last = { partition, offset };
     this.#repeats = 0;
     this.#context.metrics.increment(MetricName.INVALID_MESSAGES);
+    this.#context.events.publish(ProcessorChannel.INVALID, { partition, offset, reason });
     if (!error.logged) {
       this.#context.logger.error(
         { partition: String(partition), offset, reason, error: error.cause },

@@ -5,6 +5,7 @@ import type { Assignments } from "./assignments.ts";
 import { Backpressure } from "./backpressure.ts";
 import type { Committer } from "./committer.ts";
 import type { ProcessingContext } from "./context.ts";
+import { ProcessorChannel } from "./events.ts";
 import type { Inbox } from "./inbox.ts";
 import type { InvalidMessages } from "./invalid-messages.ts";
 import type { Poller } from "./poller.ts";
@@ -91,7 +92,7 @@ export class Loop<T> {
   /** Waits for messages, or for anything else that is due. */
   async #take(): Promise<void> {
     const { inbox, poller, assignments, committer } = this.#parts;
-    const { clock, wakeUp, deadLetters, metrics } = this.#context;
+    const { clock, wakeUp, deadLetters, metrics, events } = this.#context;
     this.#backpressure.end();
     const { current } = assignments;
     const untilMs = Math.min(
@@ -103,6 +104,7 @@ export class Loop<T> {
     );
     if (messages.length === 0) return;
     metrics.increment(MetricName.MESSAGES_RECEIVED, messages.length);
+    events.publish(ProcessorChannel.RECEIVED, { messages: messages.length });
     inbox.put(deadLetters?.received(messages) ?? messages);
   }
 

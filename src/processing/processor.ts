@@ -12,6 +12,7 @@ import type { ProcessingStrategyFactory } from "../strategies/strategy.ts";
 import { Assignments } from "./assignments.ts";
 import { Committer } from "./committer.ts";
 import type { ProcessingContext } from "./context.ts";
+import { Events, ProcessorChannel } from "./events.ts";
 import { Inbox } from "./inbox.ts";
 import { InvalidMessages } from "./invalid-messages.ts";
 import { Loop } from "./loop.ts";
@@ -101,6 +102,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
     const logger = options.logger ?? stderrLogger;
     const metrics = new MetricsBuffer(options.metrics ?? noopMetrics, clock);
     const wakeUp = new WakeUp(clock);
+    const events = new Events(this);
     const deadLetters =
       options.dlqPolicy === undefined
         ? undefined
@@ -114,7 +116,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
             onError: (error) => this.#fail(error),
           });
     const inbox = new Inbox<T>(clock);
-    const invalidMessages = new InvalidMessages(inbox, { clock, logger, metrics, deadLetters });
+    const invalidMessages = new InvalidMessages(inbox, { clock, logger, metrics, events, deadLetters });
     this.#context = {
       consumer,
       factory,
@@ -124,6 +126,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
       logger,
       metrics,
       wakeUp,
+      events,
       deadLetters,
       fail: (error) => this.#fail(error),
       reportInvalid: (error) => invalidMessages.report(error),
@@ -195,6 +198,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
     await this.#attempt("shut the factory down", async () => this.#context.factory.shutdown?.());
     this.#context.metrics.flush();
     signal?.removeEventListener("abort", shutDown);
+    this.#context.events.publish(ProcessorChannel.STOPPED, this.#failure ?? {});
     this.#throwIfFailed();
   }
 
@@ -253,7 +257,10 @@ export class StreamProcessor<T> implements AsyncDisposable {
   }
 
   #end(): void {
-    this.#stoppedAtMs ??= this.#context.clock.monotonicMs();
+    if (this.#stoppedAtMs === undefined) {
+      this.#stoppedAtMs = this.#context.clock.monotonicMs();
+      this.#context.events.publish(ProcessorChannel.STOPPING, this.#failure ?? {});
+    }
     this.#stop.abort();
     this.#context.wakeUp.interrupt();
     this.#leavePoll();
