@@ -224,6 +224,7 @@ kafkaTest("a topic that is deleted and made again is not read on at the old offs
   await using fetch = new RealFetch(kafka.bootstrapServers);
   await fetch.startAll(topic);
   await fetch.until("the records", () => fetch.positions.get(0) === 5);
+  const topicId = fetch.cluster.topic(topic)?.topicId;
   await kafka.admin.deleteTopics({ topics: [topic] });
   await readyTopic(kafka, { name: topic });
   await produce(10);
@@ -233,6 +234,11 @@ kafkaTest("a topic that is deleted and made again is not read on at the old offs
     fetch.messages(0),
     range(5).map((offset) => `${offset}:${offset}`),
   );
+  // Neither is an offset that was committed in the old one, and would be in the new one's range.
+  fetch.fetcher.start([{ topic, index: 0, offset: 3, leaderEpoch: -1, epoch: 2, topicId }]);
+  await fetch.until("out of range again", () => fetch.outOfRange.length > 1);
+  assert.deepEqual([fetch.outOfRange[1]?.epoch, fetch.outOfRange[1]?.offset], [2, 3]);
+  assert.equal(fetch.messages(0).length, 5);
 });
 
 ownKafkaTest(

@@ -4,6 +4,7 @@ import { systemClock } from "../../../src/clock.ts";
 import { Cluster } from "../../../src/kafka/client/cluster.ts";
 import {
   Fetcher,
+  type FetchConnection,
   type FetchFailure,
   type FetchOutOfRange,
   type FetchUnknownTopic,
@@ -35,6 +36,8 @@ export class RealFetch implements AsyncDisposable {
   readonly unknownTopics: FetchUnknownTopic[] = [];
   /** Gives the bytes back as soon as records come. */
   givesCredit = true;
+  /** Every Fetch that was answered: how large the answer was, and how long it took. */
+  readonly answers: { readonly bytes: number; readonly ms: number }[] = [];
   readonly #told = new Set<() => void>();
 
   constructor(bootstrapServers: string, config: Partial<KafkaConsumerConfig> = {}) {
@@ -54,7 +57,14 @@ export class RealFetch implements AsyncDisposable {
     const noteRecords = note(this.records);
     this.fetcher = new Fetcher({
       ...shared,
-      cluster: this.cluster,
+      cluster: {
+        topic: (name) => this.cluster.topic(name),
+        leader: (topic, index) => this.cluster.leader(topic, index),
+        updateLeader: (...leader) => this.cluster.updateLeader(...leader),
+        onChange: (listener) => this.cluster.onChange(listener),
+        refresh: () => this.cluster.refresh(),
+        connection: async (nodeId, purpose) => this.#observed(await this.cluster.connection(nodeId, purpose)),
+      },
       events: {
         records: (fetched) => {
           if (this.givesCredit) this.fetcher.credit(fetched, fetched.bytes);
@@ -66,6 +76,22 @@ export class RealFetch implements AsyncDisposable {
         unknownTopic: note(this.unknownTopics),
       },
     });
+  }
+
+  #observed(connection: FetchConnection): FetchConnection {
+    return {
+      get alive() {
+        return connection.alive;
+      },
+      close: (reason) => connection.close(reason),
+      request: async (api, request, options) => {
+        const startedMs = performance.now();
+        const response = await connection.request(api, request, options);
+        const { length: bytes } = response as { readonly length: number };
+        this.answers.push({ bytes, ms: performance.now() - startedMs });
+        return response;
+      },
+    };
   }
 
   /** Makes a topic known, with all of its partitions. */

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { addOffsetsToTxnV3, endTxnV3, txnOffsetCommitV3 } from "@platformatic/kafka";
+import { rowOf, type Api, type LibraryRpc } from "../../../src/kafka/client/api.ts";
+import { InitProducerId } from "../../../src/kafka/client/apis.ts";
 import { fetchCommitted } from "../../../src/kafka/client/offset-store.ts";
 import { KafkaConsumer } from "../../../src/kafka/consumer.ts";
 import { silentLogger } from "../../../src/logger.ts";
@@ -174,4 +177,79 @@ kafkaTest("a group that has read a topic to its end has no lag, though markers l
   // Nothing is delivered to this one, so nobody commits but itself.
   await using another = open();
   assert.deepEqual(await consumed(another, 8), []);
+});
+
+/** An RPC of the library's, in one version. */
+function rpc<Request extends unknown[], Response>(
+  name: string,
+  library: LibraryRpc<Request, Response>,
+): Api<[Request], Response> {
+  const row = rowOf(
+    library,
+    (request: Request) => request,
+    (response) => response as Response,
+  );
+  return { key: library.api.key, name, versions: [row] };
+}
+
+kafkaTest("offsets that an open transaction is about to commit are waited for", async (kafka) => {
+  const topic = await readyTopic(kafka, { partitions: 2 });
+  const [transactionalId, groupId] = [kafka.name("tx"), kafka.name("group")];
+  await using writers = new Writers(kafka, topic);
+  // Both coordinators are there after this, also on a broker that has just started.
+  const first = await writers.make().beginTransaction();
+  await writers.write(first, "first");
+  await first.commit();
+  await using fetch = new RealFetch(kafka.bootstrapServers);
+  const [one, two] = await fetch.know(topic);
+  await fetchCommitted(fetch.cluster, { groupId }, [one!], AbortSignal.timeout(30_000));
+  const { nodeId } = fetch.cluster.leader(topic, 0)!;
+  const connection = await fetch.cluster.connection(nodeId, "metadata");
+  const send = async <Request extends unknown[], Response>(
+    api: Api<Request, Response>,
+    ...request: Request
+  ): Promise<Response> => {
+    for (;;) {
+      const response = await connection.request(api, request, { timeoutMs: 10_000 });
+      // Until the broker is done with what was asked before.
+      const { errorCode = 0 } = response as { readonly errorCode?: number };
+      if (errorCode === 0) return response;
+    }
+  };
+  const { producerId, producerEpoch } = await send(InitProducerId, {
+    transactionalId,
+    transactionTimeoutMs: 60_000,
+    producerId: -1n,
+    producerEpoch: -1,
+  });
+  await send(rpc("AddOffsetsToTxn", addOffsetsToTxnV3), [
+    transactionalId,
+    producerId,
+    producerEpoch,
+    groupId,
+  ]);
+  const committed = { committedLeaderEpoch: 0, committedMetadata: null };
+  const { topics } = await send(rpc("TxnOffsetCommit", txnOffsetCommitV3), [
+    transactionalId,
+    groupId,
+    producerId,
+    producerEpoch,
+    -1,
+    "",
+    null,
+    [{ name: topic, partitions: [{ partitionIndex: 0, committedOffset: 7n, ...committed }] }],
+  ]);
+  assert.deepEqual(
+    topics.flatMap(({ partitions }) => partitions.map(({ errorCode }) => errorCode)),
+    [0],
+  );
+  const answered: number[] = [];
+  const offsets = fetchCommitted(fetch.cluster, { groupId }, [one!, two!], AbortSignal.timeout(30_000), {
+    found: (partitions) => answered.push(...partitions.map(({ index }) => index)),
+  });
+  while (answered.length === 0)
+    await fetchCommitted(fetch.cluster, { groupId }, [two!], AbortSignal.timeout(30_000));
+  assert.deepEqual(answered, [1], "the other partition need not wait");
+  await send(rpc("EndTxn", endTxnV3), [transactionalId, producerId, producerEpoch, true]);
+  assert.deepEqual([...(await offsets)], [[`${topic}:0`, { offset: 7, leaderEpoch: 0 }]]);
 });
