@@ -5,6 +5,7 @@ import type { Partition } from "../message/partition.ts";
 import { MetricName } from "../metrics/names.ts";
 import { OutOfOrder } from "../strategies/lifecycle.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "../strategies/strategy.ts";
+import { nameOf } from "../strategies/watched-steps.ts";
 import type { ProcessingContext } from "./context.ts";
 import { outcomeOf, turnOfEventLoop, type Outcome } from "./waits.ts";
 
@@ -254,8 +255,4 @@ export class Assignment<T> {
     if (offsets.size === 0) return;
     this.#context.metrics.increment(MetricName.COMMIT_DROPPED, offsets.size);
   }
-}
-
-export function nameOf(strategy: ProcessingStrategy<never>): string {
-  return strategy.name ?? strategy.constructor.name;
 }

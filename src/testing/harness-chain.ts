@@ -1,26 +1,9 @@
 import type { Commit } from "../commit/commit.ts";
-import { InvalidMessage, MESSAGE_REJECTED } from "../errors.ts";
-import type { Committable, Submitted } from "../message/message.ts";
+import { MESSAGE_REJECTED } from "../errors.ts";
 import type { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
-import { isAbout } from "../strategies/invalid.ts";
 import type { ProcessingStrategy, ProcessingStrategyFactory } from "../strategies/strategy.ts";
-
-/** A strategy of the chain that is watched, and how far messages have come to it. */
-interface WatchedStep {
-  readonly name: string;
-  readonly reached: Map<Partition, number>;
-}
-
-function nameOf(strategy: ProcessingStrategy<never>): string {
-  return strategy.name ?? strategy.constructor.name;
-}
-
-function advanceTo(reached: Map<Partition, number>, committable: Committable): void {
-  for (const [partition, offset] of committable) {
-    if (offset > (reached.get(partition) ?? -1)) reached.set(partition, offset);
-  }
-}
+import { watchSteps, type WatchedStep } from "../strategies/watched-steps.ts";
 
 /**
  * Watches the chains that a factory makes from outside: how far messages have come to each strategy, so that the one that
@@ -52,16 +35,19 @@ export class WatchedChain implements ProcessingStrategyFactory<KafkaPayload> {
     const committed = new Map<Partition, number>();
     const watchedCommit: Commit = (offsets, options) => {
       this.#moved();
-      advanceTo(committed, offsets);
+      for (const [partition, offset] of offsets) {
+        if (offset > (committed.get(partition) ?? -1)) committed.set(partition, offset);
+      }
       commit(offsets, options);
     };
     const first = await this.#factory.createWithPartitions(watchedCommit, partitions);
     this.#moved();
-    const steps: WatchedStep[] = [];
-    for (let step: ProcessingStrategy<never> | undefined = first; step !== undefined; step = step.next) {
-      steps.push(this.#watch(step));
-    }
-    this.#steps = steps;
+    this.#steps = watchSteps(first, (_at, isLast) => {
+      this.#moved();
+      if (!isLast || this.#rejections === 0) return;
+      this.#rejections--;
+      throw MESSAGE_REJECTED;
+    });
     this.#committed = committed;
     return first;
   }
@@ -92,30 +78,5 @@ export class WatchedChain implements ProcessingStrategyFactory<KafkaPayload> {
   /** The name of the first strategy: the one that the processor submits to. */
   get first(): string | undefined {
     return this.#steps[0]?.name;
-  }
-
-  #watch(strategy: ProcessingStrategy<never>): WatchedStep {
-    const step: WatchedStep = { name: nameOf(strategy), reached: new Map() };
-    const submit = strategy.submit.bind(strategy);
-    const isLast = strategy.next === undefined;
-    const watched = (message: Submitted<never>): void => {
-      this.#moved();
-      if (isLast && this.#rejections > 0) {
-        this.#rejections--;
-        throw MESSAGE_REJECTED;
-      }
-      try {
-        submit(message);
-      } catch (error) {
-        // It has taken the message in so far as it does not want to see it again.
-        if (InvalidMessage.is(error) && isAbout(error, message)) {
-          advanceTo(step.reached, message.committable);
-        }
-        throw error;
-      }
-      advanceTo(step.reached, message.committable);
-    };
-    Object.defineProperty(strategy, "submit", { value: watched, configurable: true });
-    return step;
   }
 }
