@@ -105,7 +105,7 @@ kafkaTest(
     await fetch.startAll(topic);
     await fetch.until("the failure", () => fetch.failed.length > 0);
     assert.equal(fetch.failed[0]?.index, 0);
-    assert.match(fetch.failed[0]!.error.message, /larger than "receive\.message\.max\.bytes" \(1000512\)/);
+    assert.match(fetch.failed[0].error.message, /larger than "receive\.message\.max\.bytes" \(1000512\)/);
     await fetch.until("the other partition", () => fetch.positions.get(1) === 1);
     assert.equal(fetch.failed.length, 1);
   },

@@ -187,7 +187,7 @@ function rpc<Request extends unknown[], Response>(
   const row = rowOf(
     library,
     (request: Request) => request,
-    (response) => response as Response,
+    (response: Response) => response,
   );
   return { key: library.api.key, name, versions: [row] };
 }
