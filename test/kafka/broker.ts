@@ -188,7 +188,8 @@ async function tryToStart(version: string, jars: string, options: KafkaOptions):
     return { id: index + 1, controller, ports: byListener as Record<Listener, number> };
   });
   const voters = nodes.map(({ id, controller }) => `${id}@127.0.0.1:${controller}`).join(",");
-  const clusterId = randomBytes(16).toString("base64url");
+  // One that begins with a dash would be taken for an option.
+  const clusterId = `A${randomBytes(16).toString("base64url").slice(1)}`;
 
   const brokers = await Promise.all(
     nodes.map(async (node) => {

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { KafkaConsumer } from "../../../src/kafka/consumer.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { Partition } from "../../../src/message/partition.ts";
+import { Topic } from "../../../src/message/topic.ts";
+import { fill } from "../fill.ts";
+import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
+import { readyTopic } from "./real-fetch.ts";
+
+function open(kafka: KafkaTest, group: string, topics: readonly string[]): KafkaConsumer {
+  const consumer = new KafkaConsumer(
+    {
+      "bootstrap.servers": kafka.bootstrapServers,
+      "group.id": group,
+      "auto.offset.reset": "earliest",
+      "arroyo.strict.offset.reset": false,
+    },
+    { logger: silentLogger },
+  );
+  consumer.subscribe(topics.map((topic) => new Topic(topic)));
+  return consumer;
+}
+
+/** Polls until there are so many messages; resolves to their values, and stages what comes. */
+async function read(consumer: KafkaConsumer, count: number): Promise<string[]> {
+  const values: string[] = [];
+  while (values.length < count) {
+    for (const message of await consumer.poll({ timeoutMs: 200 })) {
+      values.push(message.payload.text());
+      consumer.stageOffsets(new Map([[message.partition, message.nextOffset]]));
+    }
+  }
+  return values;
+}
+
+kafkaTest("a topic that is deleted holds up no commit of another one", async (kafka) => {
+  const [kept, gone] = [await readyTopic(kafka), await readyTopic(kafka)];
+  await fill(kafka, kept, [{ value: "kept" }]);
+  await fill(kafka, gone, [{ value: "gone" }]);
+  await using consumer = open(kafka, kafka.name("group"), [kept, gone]);
+  assert.deepEqual((await read(consumer, 2)).toSorted(), ["gone", "kept"]);
+  await kafka.admin.deleteTopics({ topics: [gone] });
+  // The coordinator may take a moment to forget it, and then it is given a moment to learn of it.
+  const startedMs = performance.now();
+  let committed = await consumer.commitOffsets();
+  while (committed.size === 2) {
+    consumer.stageOffsets(committed);
+    committed = await consumer.commitOffsets();
+  }
+  assert.deepEqual(committed, new Map([[Partition.of(kept, 0), 1]]));
+  assert.ok(performance.now() - startedMs < 20_000);
+});
+
+kafkaTest("a topic that is made again is read from its beginning, and committed", async (kafka) => {
+  const topic = await readyTopic(kafka);
+  const values = (prefix: string, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+  const group = kafka.name("group");
+  await fill(
+    kafka,
+    topic,
+    values("old", 5).map((value) => ({ value })),
+  );
+  await using consumer = open(kafka, group, [topic]);
+  assert.deepEqual(await read(consumer, 5), values("old", 5));
+  await consumer.commitOffsets();
+  await kafka.admin.deleteTopics({ topics: [topic] });
+  await readyTopic(kafka, { name: topic });
+  // More than there were: the old position would be in range.
+  await fill(
+    kafka,
+    topic,
+    values("new", 8).map((value) => ({ value })),
+  );
+  assert.deepEqual(await read(consumer, 8), values("new", 8));
+  assert.deepEqual(await consumer.commitOffsets(), new Map([[Partition.of(topic, 0), 8]]));
+  assert.deepEqual(await kafka.committedOffsets(group, topic), new Map([[0, 8]]));
+});
