@@ -1,6 +1,7 @@
 import type { BrokerMessage } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
 import type { Topic } from "../message/topic.ts";
+import type { Vitals } from "./vitals.ts";
 
 /**
  * What a consumer tells about its assignment. All of them run inside `poll` (or `close`), one at a time; only `onLost`
@@ -80,4 +81,11 @@ export interface Consumer<out T> extends AsyncDisposable {
   readonly closed: boolean;
   /** The member id in the group, empty before the first join. */
   readonly memberId: string;
+  /**
+   * What health checks see of it, from any thread. The consumer keeps true: polls (also while a poll waits or runs
+   * callbacks), member, partitions, answers and maxPollIntervalMs. Without it the processor counts its own polls.
+   */
+  readonly vitals?: Vitals | undefined;
+  /** Messages of an assigned partition behind its end that were not delivered yet; undefined while it is not known. */
+  lag?(partition: Partition): number | undefined;
 }

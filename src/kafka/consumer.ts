@@ -7,6 +7,7 @@ import type { KafkaPayload } from "../message/payload.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../clock.ts";
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
+import { Vitals } from "../backend/vitals.ts";
 import { openConsumer, type ClientPort } from "./client/io-thread.ts";
 import type { ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
 import { deserializeError } from "./client/serialized-error.ts";
@@ -41,11 +42,12 @@ export interface KafkaClientOptions {
  * The contract is {@link Consumer}'s. The configuration has librdkafka's keys: docs/configuration.md lists them.
  */
 export class KafkaConsumer implements Consumer<KafkaPayload> {
+  /** What health checks see of it. The I/O thread writes the membership. */
+  readonly vitals: Vitals = new Vitals();
   readonly #config: ResolvedConsumerConfig;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #client: ClientPort;
-  readonly #polls: Int32Array;
   readonly #aliveEveryMs: number;
   readonly #delivery: Delivery;
   readonly #rebalancing: Rebalancing;
@@ -71,8 +73,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#aliveEveryMs = Math.min(ALIVE_EVERY_MS, this.#config["max.poll.interval.ms"] / 4);
     this.#logger = options.logger ?? stderrLogger;
     this.#metrics = options.metrics ?? noopMetrics;
-    const polls = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    this.#polls = new Int32Array(polls);
+    this.vitals.maxPollIntervalMs = this.#config["max.poll.interval.ms"];
     this.#delivery = new Delivery({
       credit: ({ topic, index }, bytes) => this.#send({ type: "credit", topic: topic.name, index, bytes }),
       end: (partition, offset) => {
@@ -87,7 +88,10 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       send: (command) => this.#send(command),
       commitsSettled: (deadline) => this.#commits.settled(deadline),
       wake: () => this.#waiter.wake(),
-      removed: (partitions) => this.#offsets.removed(partitions),
+      removed: (partitions) => {
+        this.#offsets.removed(partitions);
+        this.#countPartitions();
+      },
     });
     this.#offsets = new OffsetCommits({
       delivery: this.#delivery,
@@ -98,7 +102,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       logger: this.#logger,
       metrics: this.#metrics,
     });
-    this.#client = openConsumer(this.#config, polls, (error) => this.#fail(error));
+    this.#client = openConsumer(this.#config, this.vitals.buffer, (error) => this.#fail(error));
     this.#client.port.on("message", (event: ConsumerEvent) => this.#receive(event));
   }
 
@@ -152,7 +156,10 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     try {
       const untilMs = performance.now() + timeoutMs;
       for (;;) {
-        if (this.#rebalancing.pending) await this.#whileAlive(this.#rebalancing.run());
+        if (this.#rebalancing.pending) {
+          await this.#whileAlive(this.#rebalancing.run());
+          this.#countPartitions();
+        }
         if (this.#closed) return [];
         if (this.#failure !== undefined) throw this.#failure;
         const end = this.#ends.shift();
@@ -325,6 +332,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   /** The I/O thread is gone. */
   #fail(cause: Error): void {
     this.#engineGone = true;
+    this.vitals.member = "failed";
     this.#failure = new ConsumerError(
       "The I/O thread has failed: this consumer is of no more use, make a new one.",
       { cause },
@@ -337,7 +345,11 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   /** Says to the I/O thread that the main thread polls. */
   #alive(): void {
-    Atomics.add(this.#polls, 0, 1);
+    this.vitals.polled();
+  }
+
+  #countPartitions(): void {
+    this.vitals.partitions = this.#delivery.positions().size;
   }
 
   /** Something asynchronous counts as polling, as long as the event loop runs. */

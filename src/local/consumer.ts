@@ -1,4 +1,5 @@
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
+import { Vitals } from "../backend/vitals.ts";
 import { ConsumerError, ErrorCode, InvalidStateError, type OffsetOutOfRange } from "../errors.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import { checkOffsets } from "../message/offset.ts";
@@ -11,18 +12,21 @@ import type { PartitionLog } from "./partition-log.ts";
 import { PollWatch } from "./poll-watch.ts";
 import { Positions } from "./positions.ts";
 import { Rebalances } from "./rebalances.ts";
-
 import { StoredOffsets } from "./stored-offsets.ts";
 import { subscriptionTo, type Subscription } from "./subscription.ts";
 import { Waiter } from "../waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
+/** A wait that is longer counts as more than one poll. */
+const LONG_WAIT_MS = 1_000;
 
 /**
  * Reads topics of a `LocalBroker` as a member of a group: made by its `consumer` method. The contract is
  * {@link Consumer}'s; all times are those of the broker's clock.
  */
 export class LocalConsumer implements Consumer<KafkaPayload> {
+  /** What health checks see of it. */
+  readonly vitals: Vitals = new Vitals();
   readonly #core: BrokerCore;
   readonly #config: ResolvedLocalConsumerConfig;
   readonly #group: Group;
@@ -52,8 +56,11 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     const limitMs = config["max.poll.interval.ms"];
     this.#watch = new PollWatch(clock, limitMs, () => {
       const reason = `it has not polled for ${limitMs} ms (max.poll.interval.ms); it joins again when it polls`;
-      if (this.#member !== undefined) this.#group.expel(this.#member, reason);
+      if (this.#member === undefined) return;
+      this.vitals.member = "expelled";
+      this.#group.expel(this.#member, reason);
     });
+    this.vitals.maxPollIntervalMs = limitMs;
     this.#positions = new Positions({
       ready: () => {
         if (this.#wantsMessages) this.#waiter.wake();
@@ -121,10 +128,12 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     }
     this.#polling = true;
     this.#watch.begin();
+    this.vitals.polled();
+    using _waits = timeoutMs > LONG_WAIT_MS ? this.vitals.pollingOn(this.#core.clock) : undefined;
     try {
       const untilMs = this.#core.clock.monotonicMs() + timeoutMs;
       for (;;) {
-        await this.#rebalances.run();
+        await this.#rebalance();
         if (this.#closed) return [];
         this.#rejoin();
         if (this.#failure !== undefined) throw this.#failure;
@@ -148,6 +157,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     } finally {
       this.#polling = false;
       this.#watch.end();
+      this.vitals.polled();
     }
   }
 
@@ -177,6 +187,11 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     checkOffsets("seek", offsets);
     for (const [partition, offset] of offsets) this.#positions.seek(partition, offset);
     this.#waiter.wake();
+  }
+
+  lag(partition: Partition): number {
+    this.#assertAssigned("lag", [partition]);
+    return this.#positions.lag(partition);
   }
 
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void {
@@ -211,6 +226,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
   async close(_timeoutMs?: number): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.vitals.member = "left";
     this.#subscription = undefined;
     this.#stored.close();
     this.#rebalances.abandon();
@@ -242,14 +258,19 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
           });
         },
         lost: (partitions) => {
+          if (this.vitals.member !== "expelled") this.vitals.member = "lost";
           const known = partitions.filter((partition) => this.#positions.has(partition));
           this.#removed(known);
           this.#endMembership();
           this.#rebalances.lost(callbacks, known);
         },
-        left: () => this.#endMembership(),
+        left: () => {
+          this.vitals.member = "left";
+          this.#endMembership();
+        },
       },
     });
+    if (this.#failure === undefined) this.vitals.member = "member";
     this.#watch.start();
     this.#memberId = this.#member.id;
   }
@@ -277,6 +298,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
       this.#rebalances.assigned(callbacks, offsets);
     } catch (error) {
       this.#failure = error as Error;
+      this.vitals.member = "failed";
       this.#waiter.wake();
     }
   }
@@ -287,6 +309,15 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
       this.#positions.remove(partition);
       this.#staged.delete(partition);
     }
+    this.vitals.partitions = this.#positions.size;
+  }
+
+  async #rebalance(): Promise<void> {
+    if (this.#rebalances.pending) {
+      using _runs = this.vitals.pollingOn(this.#core.clock);
+      await this.#rebalances.run();
+    }
+    this.vitals.partitions = this.#positions.size;
   }
 
   #endMembership(): void {

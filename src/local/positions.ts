@@ -37,6 +37,16 @@ export class Positions {
     this.#options = options;
   }
 
+  get size(): number {
+    return this.#positions.size;
+  }
+
+  /** Messages of a partition that it has, from the one that is next up to the end. */
+  lag(partition: Partition): number {
+    const { log, offset } = this.#positions.get(partition)!;
+    return Math.max(0, log.endOffset - offset);
+  }
+
   has(partition: Partition): boolean {
     return this.#positions.has(partition);
   }

@@ -1,4 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
+import { Vitals } from "../../backend/vitals.ts";
 import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
@@ -37,7 +38,7 @@ export interface ConsumerEngineOptions {
   readonly config: ResolvedConsumerConfig;
   /** The other end is the consumer's on the main thread. */
   readonly port: MessagePort;
-  /** Where the main thread counts its polls. */
+  /** The consumer's vitals: the main thread counts its polls there, and the membership is told. */
   readonly polls: SharedArrayBuffer;
   readonly clock: Clock;
 }
@@ -61,6 +62,7 @@ export class ConsumerEngine {
   readonly #commits: CommitQueue;
   readonly #stored: StoredOffsets;
   readonly #watch: PollWatch;
+  readonly #vitals: Vitals;
   readonly #closed = new AbortController();
   #closing = false;
   readonly #handOvers = new HandOvers();
@@ -86,6 +88,7 @@ export class ConsumerEngine {
       logger: this.#logger,
       epochOf: (partition) => this.#holdings.epochOf(partition),
       fetch: (position) => this.#holdings.fetch([position]),
+      restart: (position, reason) => void this.#holdings.restart(position, reason),
       send: (event) => this.#send(event),
       closed: this.#closed.signal,
     });
@@ -122,6 +125,8 @@ export class ConsumerEngine {
       clock,
       logger: this.#logger,
     });
+    this.#vitals = new Vitals(options.polls);
+    this.#vitals.expectAnswers();
     this.#watch = new PollWatch(options.polls, config["max.poll.interval.ms"], clock, () =>
       this.#pollExpired(),
     );
@@ -190,6 +195,7 @@ export class ConsumerEngine {
 
   async #subscribe(subscription: SubscriptionRequest, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
+    this.#vitals.member = "joining";
     const topics = new SubscribedTopics({
       cluster: this.#cluster,
       subscription,
@@ -212,6 +218,7 @@ export class ConsumerEngine {
       cluster: this.#cluster,
       topics,
       events: this.#membershipEvents(),
+      answered: () => this.#vitals.answered(),
       clock: this.#clock,
       logger: this.#logger,
     });
@@ -227,15 +234,22 @@ export class ConsumerEngine {
     await this.#holdings.giveUp(this.#config["max.poll.interval.ms"] - commitMs, commitMs);
     this.#subscribed = undefined;
     await subscribed.member.stop("the consumer unsubscribes", this.#config["socket.timeout.ms"]);
+    this.#vitals.member = "left";
     this.#holdings.clear();
   }
 
   #membershipEvents(): MembershipEvents {
     return {
-      assigned: (session, added) => this.#holdings.assigned(session, added),
+      assigned: (session, added) => {
+        this.#vitals.member = "member";
+        this.#holdings.assigned(session, added);
+      },
       revoke: (session, partitions, drainMs, commitMs) =>
         this.#holdings.revoke(session, partitions, drainMs, commitMs),
-      lost: (session, partitions, reason) => this.#holdings.lost(session, partitions, reason),
+      lost: (session, partitions, reason) => {
+        if (this.#vitals.member === "member") this.#vitals.member = "lost";
+        return this.#holdings.lost(session, partitions, reason);
+      },
       fatal: (error) => this.#fatal(error),
       member: (memberId) => this.#send({ type: "member", memberId }),
     };
@@ -271,12 +285,14 @@ export class ConsumerEngine {
       `The main thread has not polled for ${limitMs} ms (max.poll.interval.ms): ` +
       "this member leaves the group, and joins again when it polls.";
     this.#count("arroyo.consumer.kafka.poll_expired");
+    this.#vitals.member = "expelled";
     this.#subscribed?.member.expel(message);
     // Whatever goes through the main thread would be seen only when it is free again.
     if (!writeToStderr({ groupId, msg: message })) this.#logger.error({ groupId }, message);
   }
 
   #fatal(error: unknown): void {
+    this.#vitals.member = "failed";
     const fatal =
       error instanceof ConsumerError
         ? error
@@ -287,6 +303,7 @@ export class ConsumerEngine {
   async #close(timeoutMs: number): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    this.#vitals.member = "left";
     this.#holdings.close();
     this.#fetcher.close();
     this.#rereader?.close();

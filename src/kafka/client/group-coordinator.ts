@@ -24,8 +24,10 @@ export class GroupCoordinator implements GroupRequests {
   readonly #cluster: Cluster;
   readonly #config: ResolvedConsumerConfig;
   readonly #groupId: string;
+  readonly #answered: () => void;
 
-  constructor(cluster: Cluster, config: ResolvedConsumerConfig) {
+  constructor(cluster: Cluster, config: ResolvedConsumerConfig, answered: () => void = () => {}) {
+    this.#answered = answered;
     this.#cluster = cluster;
     this.#config = config;
     this.#groupId = config["group.id"];
@@ -115,7 +117,9 @@ export class GroupCoordinator implements GroupRequests {
     const abandon = (): void => connection.close();
     if (purpose === "join") signal.addEventListener("abort", abandon);
     try {
-      return await abortable(connection.request(api, [request], { timeoutMs }), signal);
+      const response = await abortable(connection.request(api, [request], { timeoutMs }), signal);
+      this.#answered();
+      return response;
     } finally {
       signal.removeEventListener("abort", abandon);
     }

@@ -12,13 +12,15 @@ export interface MembershipOptions {
   readonly cluster: Cluster;
   readonly topics: SubscribedTopics;
   readonly events: MembershipEvents;
+  /** The group's coordinator has answered, whatever it said. */
+  readonly answered: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Joins the group, under the protocol that `group.protocol` names. */
 export function makeMembership(options: MembershipOptions): Membership {
-  const { config, cluster, topics, events, clock, logger } = options;
+  const { config, cluster, topics, events, answered, clock, logger } = options;
   return new ClassicMember({
     groupId: config["group.id"],
     groupInstanceId: config["group.instance.id"] ?? null,
@@ -27,7 +29,7 @@ export function makeMembership(options: MembershipOptions): Membership {
     rebalanceTimeoutMs: config["max.poll.interval.ms"],
     retryBackoffMs: config["retry.backoff.ms"],
     retryBackoffMaxMs: config["retry.backoff.max.ms"],
-    requests: new GroupCoordinator(cluster, config),
+    requests: new GroupCoordinator(cluster, config, answered),
     topics,
     events,
     clock,

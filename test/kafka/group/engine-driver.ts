@@ -1,4 +1,5 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { Vitals } from "../../../src/backend/vitals.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig } from "../../../src/kafka/config.ts";
 import { ConsumerEngine } from "../../../src/kafka/client/consumer-engine.ts";
@@ -9,7 +10,7 @@ type EventOf<Type extends ConsumerEvent["type"]> = Extract<ConsumerEvent, { type
 /** A consumer's I/O side in this thread, with the test as its main thread. */
 export class EngineDriver implements AsyncDisposable {
   readonly #port: MessagePort;
-  readonly #polls = new SharedArrayBuffer(4);
+  readonly vitals: Vitals = new Vitals();
   readonly #events: ConsumerEvent[] = [];
   #waiting: (() => void)[] = [];
   #closed = false;
@@ -27,7 +28,7 @@ export class EngineDriver implements AsyncDisposable {
     new ConsumerEngine({
       config: resolveConsumerConfig(config),
       port: port2,
-      polls: this.#polls,
+      polls: this.vitals.buffer,
       clock: systemClock,
     });
   }
