@@ -28,6 +28,8 @@ export interface FetchOutOfRange extends PartitionId {
    * going on from here skips nothing.
    */
   readonly divergedAt?: number | undefined;
+  /** Given when the topic was deleted and made again: whatever its offset, the position is of another log. */
+  readonly isOtherTopic?: true | undefined;
 }
 
 export interface FetchFailure extends PartitionId {

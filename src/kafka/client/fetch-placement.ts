@@ -91,8 +91,7 @@ export class FetchPlacement {
     }
     const knownId = partition.topicId ?? partition.pinnedTopicId;
     if (knownId !== undefined && knownId !== topic.topicId) {
-      // Deleted and made again: the position belongs to a log that is gone.
-      this.#troubles.outOfRange(partition);
+      this.#troubles.otherTopic(partition);
       return undefined;
     }
     this.#setTopicId(partition, topic.topicId);

@@ -118,6 +118,13 @@ export class FetchTroubles {
     this.#context.place(partition);
   }
 
+  /** The topic was deleted and made again: the position belongs to a log that is gone. */
+  otherTopic(partition: FetchPartition): void {
+    const { topic, index, epoch, offset } = partition;
+    this.#context.end(partition);
+    this.#context.events.outOfRange({ topic, index, epoch, offset, isOtherTopic: true });
+  }
+
   /** The position is not to be had. */
   outOfRange(partition: FetchPartition, divergedAt?: number): void {
     const { topic, index, epoch, offset } = partition;

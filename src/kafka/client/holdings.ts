@@ -63,6 +63,7 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
   readonly #options: HoldingsOptions;
   readonly #held = new Map<string, Held>();
   #lastId = 0;
+  #memberId = "";
   #watching = false;
   #takes = true;
 
@@ -104,6 +105,7 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
       name: "arroyo.consumer.kafka.rebalance",
       value: 1,
     });
+    this.#memberId = session.memberId;
     if (!this.#takes || added.length === 0) return;
     const assignment = ++this.#lastId;
     const lookup: Lookup = { open: added.length, given: new AbortController() };
@@ -112,6 +114,34 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
       this.#held.set(partitionKey(held), held);
     }
     void this.#look(session, added, assignment, lookup);
+  }
+
+  /**
+   * What was read of a partition means nothing any more (its topic was made again, its log was cut): the main thread loses
+   * it, so that nothing of it is committed, and is given it again at another position.
+   */
+  async restart(position: AssignedPartition, reason: string): Promise<void> {
+    const { topic, index } = position;
+    const before = this.#held.get(partitionKey(position));
+    if (before?.announced !== true || !this.#takes) return;
+    this.#forget([before]);
+    const assignment = ++this.#lastId;
+    const lookup: Lookup = { open: 1, given: new AbortController() };
+    const held: Held = { topic, index, assignment, lookup, announced: false, epoch: undefined };
+    this.#held.set(partitionKey(position), held);
+    await this.#options.handOvers.ask(++this.#lastId, (id) =>
+      this.#options.send({ type: "lost", id, partitions: [{ topic, index }], reason }),
+    );
+    // It may have gone meanwhile.
+    if (this.#held.get(partitionKey(position)) !== held || !this.#takes) return;
+    held.announced = true;
+    this.#watch(true);
+    this.#options.send({
+      type: "assigned",
+      id: assignment,
+      memberId: this.#memberId,
+      partitions: [position],
+    });
   }
 
   async revoke(

@@ -4,7 +4,13 @@ import type { ResolvedConsumerConfig } from "../config.ts";
 import type { ListOffsetsCluster } from "./list-offsets.ts";
 import type { FetchOutOfRange, FetchUnknownTopic } from "./fetch-context.ts";
 import { resetPositions } from "./offset-resolution.ts";
-import { partitionKey, type ConsumerEvent, type FetchPosition, type PartitionId } from "./protocol.ts";
+import {
+  partitionKey,
+  type AssignedPartition,
+  type ConsumerEvent,
+  type FetchPosition,
+  type PartitionId,
+} from "./protocol.ts";
 import { serializeError } from "./serialized-error.ts";
 
 interface OffsetResetsOptions {
@@ -14,6 +20,8 @@ interface OffsetResetsOptions {
   /** The epoch that a partition is fetched under now. */
   readonly epochOf: (partition: PartitionId) => number | undefined;
   readonly fetch: (position: FetchPosition) => void;
+  /** Takes the partition away from the main thread, with a reason, and gives it again at another position. */
+  readonly restart: (position: AssignedPartition, reason: string) => void;
   readonly send: (event: ConsumerEvent) => void;
   readonly closed: AbortSignal;
 }
@@ -47,8 +55,8 @@ export class OffsetResets {
 
   /** Follows the reset policy, unless the main thread has moved the partition meanwhile. */
   async #reset(position: FetchOutOfRange): Promise<void> {
-    const { cluster, config, logger, epochOf, fetch, send, closed } = this.#options;
-    const { topic, index, epoch, offset, divergedAt } = position;
+    const { cluster, config, logger, epochOf, fetch, restart, send, closed } = this.#options;
+    const { topic, index, epoch, offset, divergedAt, isOtherTopic } = position;
     try {
       const to =
         divergedAt === undefined
@@ -60,10 +68,20 @@ export class OffsetResets {
         { topic, partition: index, from: offset, to: to.offset },
         "The offset was out of range: reading goes on where the reset policy says.",
       );
+      if (to.offset < offset || isOtherTopic === true) {
+        // Offsets that were read already mean something else now, and may not be committed any more.
+        restart({ topic, index, ...to }, reasonOf(position));
+        return;
+      }
       // What was fetched before it is still on its way to the handler, so the epoch stays.
       fetch({ topic, index, epoch, ...to });
     } catch (error) {
       if (!closed.aborted) send({ type: "failed", topic, index, epoch, error: serializeError(error) });
     }
   }
+}
+
+function reasonOf({ divergedAt, isOtherTopic }: FetchOutOfRange): string {
+  if (isOtherTopic === true) return "the topic was deleted and made again";
+  return divergedAt === undefined ? "the log ends before the offset" : "the log was cut";
 }

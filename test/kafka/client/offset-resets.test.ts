@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ListOffsetsRequest, ListOffsetsResponse } from "../../../src/kafka/client/apis.ts";
 import { OffsetResets } from "../../../src/kafka/client/offset-resets.ts";
-import type { ConsumerEvent, FetchPosition } from "../../../src/kafka/client/protocol.ts";
+import type { AssignedPartition, ConsumerEvent, FetchPosition } from "../../../src/kafka/client/protocol.ts";
 import { resolveConsumerConfig } from "../../../src/kafka/config.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { AnsweringCluster } from "./answering-cluster.ts";
@@ -14,6 +14,7 @@ const REFUSED = [{ type: "outOfRange", ...AT }];
 class World {
   readonly events: ConsumerEvent[] = [];
   readonly fetched: FetchPosition[] = [];
+  readonly restarted: (AssignedPartition & { readonly reason: string })[] = [];
   readonly cluster = new AnsweringCluster<ListOffsetsRequest, ListOffsetsResponse>([1]);
   epoch: number | undefined = AT.epoch;
   readonly resets: OffsetResets;
@@ -42,6 +43,7 @@ class World {
       logger: silentLogger,
       epochOf: () => this.epoch,
       fetch: (position) => this.fetched.push(position),
+      restart: (position, reason) => this.restarted.push({ ...position, reason }),
       send: (event) => this.events.push(event),
       closed: new AbortController().signal,
     });
@@ -64,10 +66,26 @@ test("another one goes on by its policy, under the same epoch: what came before 
     ["latest", 90],
   ] as const) {
     const world = new World(false, policy);
-    world.resets.outOfRange(AT);
+    world.resets.outOfRange({ ...AT, offset: 30 });
     await settle();
     assert.deepEqual(world.fetched, [{ topic: "orders", index: 0, epoch: 3, offset, leaderEpoch: 6 }]);
-    assert.deepEqual(world.events, []);
+    assert.deepEqual([world.events, world.restarted], [[], []]);
+  }
+});
+
+test("where it goes back, or in another topic, what was read is void: the partition is lost and given again", async () => {
+  for (const [position, to] of [
+    [AT, { offset: 90, leaderEpoch: 6, reason: "the log ends before the offset" }],
+    [
+      { ...AT, offset: 7, isOtherTopic: true },
+      { offset: 90, leaderEpoch: 6, reason: "the topic was deleted and made again" },
+    ],
+  ] as const) {
+    const world = new World(false, "latest");
+    world.resets.outOfRange(position);
+    await settle();
+    assert.deepEqual(world.restarted, [{ topic: "orders", index: 0, ...to }]);
+    assert.deepEqual([world.events, world.fetched], [[], []]);
   }
 });
 
@@ -76,8 +94,9 @@ test("where the log was cut it goes on from there, whatever the policy: nothing 
     const world = new World(false, policy);
     world.resets.outOfRange({ ...AT, divergedAt: 80 });
     await settle();
-    assert.deepEqual(world.fetched, [{ topic: "orders", index: 0, epoch: 3, offset: 80, leaderEpoch: -1 }]);
-    assert.deepEqual(world.cluster.asked, []);
+    const to = { offset: 80, leaderEpoch: -1, reason: "the log was cut" };
+    assert.deepEqual(world.restarted, [{ topic: "orders", index: 0, ...to }]);
+    assert.deepEqual([world.cluster.asked, world.fetched], [[], []]);
   }
 });
 

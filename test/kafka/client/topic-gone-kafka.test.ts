@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { RebalanceCallbacks } from "../../../src/backend/consumer.ts";
 import { KafkaConsumer } from "../../../src/kafka/consumer.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { Partition } from "../../../src/message/partition.ts";
@@ -7,7 +8,12 @@ import { fill } from "../fill.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
 import { readyTopic } from "./real-fetch.ts";
 
-function open(kafka: KafkaTest, group: string, topics: readonly string[]): KafkaConsumer {
+function open(
+  kafka: KafkaTest,
+  group: string,
+  topics: readonly string[],
+  callbacks: RebalanceCallbacks = {},
+): KafkaConsumer {
   const consumer = new KafkaConsumer(
     {
       "bootstrap.servers": kafka.bootstrapServers,
@@ -17,7 +23,10 @@ function open(kafka: KafkaTest, group: string, topics: readonly string[]): Kafka
     },
     { logger: silentLogger },
   );
-  consumer.subscribe(topics.map((topic) => new Topic(topic)));
+  consumer.subscribe(
+    topics.map((topic) => new Topic(topic)),
+    callbacks,
+  );
   return consumer;
 }
 
@@ -61,7 +70,15 @@ kafkaTest("a topic that is made again is read from its beginning, and committed"
     topic,
     values("old", 5).map((value) => ({ value })),
   );
-  await using consumer = open(kafka, group, [topic]);
+  const told: string[] = [];
+  await using consumer = open(kafka, group, [topic], {
+    onAssign: (partitions) => void told.push(`assigned at ${[...partitions.values()].join(" ")}`),
+    onLost: async () => {
+      // Done in the old topic, too late: it must not become the new one's.
+      consumer.stageOffsets(new Map([[Partition.of(topic, 0), 5]]));
+      told.push(`lost, ${(await consumer.commitOffsets()).size} committed`);
+    },
+  });
   assert.deepEqual(await read(consumer, 5), values("old", 5));
   await consumer.commitOffsets();
   await kafka.admin.deleteTopics({ topics: [topic] });
@@ -73,6 +90,7 @@ kafkaTest("a topic that is made again is read from its beginning, and committed"
     values("new", 8).map((value) => ({ value })),
   );
   assert.deepEqual(await read(consumer, 8), values("new", 8));
+  assert.deepEqual(told, ["assigned at 0", "lost, 0 committed", "assigned at 0"]);
   assert.deepEqual(await consumer.commitOffsets(), new Map([[Partition.of(topic, 0), 8]]));
   assert.deepEqual(await kafka.committedOffsets(group, topic), new Map([[0, 8]]));
 });
