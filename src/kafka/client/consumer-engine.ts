@@ -89,7 +89,6 @@ export class ConsumerEngine {
       epochOf: (partition) => this.#holdings.epochOf(partition),
       fetch: (position) => this.#holdings.fetch([position]),
       restart: (position, reason) => void this.#holdings.restart(position, reason),
-      restart: (position, reason) => void this.#holdings.restart(position, reason),
       send: (event) => this.#send(event),
       closed: this.#closed.signal,
     });
