@@ -54,7 +54,11 @@ export class KafkaTest {
     return `${prefix}-${randomBytes(5).toString("hex")}`;
   }
 
-  /** Makes a topic, and gives its name back. A broker may need a moment more to know it. */
+  /**
+   * Makes a topic, waits until each of its partitions has a leader that serves it, and gives its name back. Otherwise the
+   * producer that fills it takes the partitions that it sees for all, and sends a request again as a whole, so that some of
+   * what it writes may be there twice.
+   */
   async createTopic(
     options: {
       readonly name?: string | undefined;
@@ -70,7 +74,18 @@ export class KafkaTest {
       replicas: options.replicas ?? 1,
       configs: Object.entries(options.configs ?? {}).map(([key, value]) => ({ name: key, value })),
     });
-    return name;
+    for (;;) if (await this.#isReady(name, options.partitions ?? 1)) return name;
+  }
+
+  async #isReady(name: string, partitions: number): Promise<boolean> {
+    try {
+      const metadata = await this.admin.metadata({ topics: [name], forceUpdate: true });
+      if (metadata.topics.get(name)?.partitionsCount !== partitions) return false;
+      return (await this.endOffsets(name, partitions)).size === partitions;
+    } catch {
+      // Not yet.
+      return false;
+    }
   }
 
   /** Deletes everything before an offset, as retention would. */

@@ -4,7 +4,7 @@ import type { BrokerMessage } from "../../../src/message/message.ts";
 import { Partition } from "../../../src/message/partition.ts";
 import type { KafkaPayload } from "../../../src/message/payload.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
-import { readyTopic, RealFetch, testProducer } from "./real-fetch.ts";
+import { RealFetch, testProducer } from "./real-fetch.ts";
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
@@ -36,7 +36,7 @@ async function write(
 }
 
 kafkaTest('a broker waits for "fetch.min.bytes", but no longer than "fetch.wait.max.ms"', async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   await using fetch = new RealFetch(kafka.bootstrapServers, {
     "fetch.min.bytes": 50_000,
     "fetch.wait.max.ms": 1_500,
@@ -52,7 +52,7 @@ kafkaTest('a broker waits for "fetch.min.bytes", but no longer than "fetch.wait.
 });
 
 kafkaTest('"max.partition.fetch.bytes" and "fetch.max.bytes" bound what an answer brings', async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 3 });
+  const topic = await kafka.createTopic({ partitions: 3 });
   await write(kafka, topic, 3, 12, 10_000);
   const read = async (config: ConstructorParameters<typeof RealFetch>[1]): Promise<RealFetch> => {
     await using fetch = new RealFetch(kafka.bootstrapServers, config);
@@ -75,7 +75,7 @@ kafkaTest('"max.partition.fetch.bytes" and "fetch.max.bytes" bound what an answe
 kafkaTest(
   "partitions of one broker come on side by side, though an answer has room for one",
   async (kafka) => {
-    const topic = await readyTopic(kafka, { partitions: 4 });
+    const topic = await kafka.createTopic({ partitions: 4 });
     await write(kafka, topic, 4, 40, 10_000);
     await using fetch = new RealFetch(kafka.bootstrapServers, { "fetch.max.bytes": 41_000 });
     await fetch.startAll(topic);
@@ -93,7 +93,7 @@ kafkaTest(
 kafkaTest(
   'a batch above "receive.message.max.bytes" fails its partition alone, and says so',
   async (kafka) => {
-    const topic = await readyTopic(kafka, { partitions: 2, configs: { "max.message.bytes": "4000000" } });
+    const topic = await kafka.createTopic({ partitions: 2, configs: { "max.message.bytes": "4000000" } });
     await write(kafka, topic, 1, 1, 2_000_000);
     const producer = testProducer(kafka.bootstrapServers);
     await producer.send({ messages: [{ topic, partition: 1, value: "well" }] });
@@ -112,7 +112,7 @@ kafkaTest(
 );
 
 kafkaTest("where the broker gives the time, every message has the broker's", async (kafka) => {
-  const topic = await readyTopic(kafka, { configs: { "message.timestamp.type": "LogAppendTime" } });
+  const topic = await kafka.createTopic({ configs: { "message.timestamp.type": "LogAppendTime" } });
   const startedMs = Date.now();
   const producer = testProducer(kafka.bootstrapServers);
   await producer.send({

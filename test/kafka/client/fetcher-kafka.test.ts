@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { fetchCommitted } from "../../../src/kafka/client/offset-store.ts";
 import { kafkaTest, ownKafkaTest } from "../kafka-test.ts";
-import { readyTopic, RealFetch, testProducer, type Compression } from "./real-fetch.ts";
+import { RealFetch, testProducer, type Compression } from "./real-fetch.ts";
 
 const range = (count: number, from = 0): number[] =>
   Array.from({ length: count }, (_, index) => from + index);
 
 kafkaTest("records of every compression come as they were written, in order, each once", async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 2 });
+  const topic = await kafka.createTopic({ partitions: 2 });
   await using fetch = new RealFetch(kafka.bootstrapServers);
   await fetch.startAll(topic);
   const producer = testProducer(kafka.bootstrapServers);
@@ -35,7 +35,7 @@ kafkaTest("records of every compression come as they were written, in order, eac
 });
 
 kafkaTest("limits far below the size of a batch do not stop anything", async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 3 });
+  const topic = await kafka.createTopic({ partitions: 3 });
   const producer = testProducer(kafka.bootstrapServers);
   try {
     for (const round of range(10)) {
@@ -67,7 +67,7 @@ kafkaTest("limits far below the size of a batch do not stop anything", async (ka
 });
 
 kafkaTest("an empty topic is waited for, and its first record comes at once", async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 4 });
+  const topic = await kafka.createTopic({ partitions: 4 });
   await using fetch = new RealFetch(kafka.bootstrapServers, { "fetch.wait.max.ms": 20_000 });
   const partitions = await fetch.know(topic);
   assert.deepEqual(
@@ -89,7 +89,7 @@ kafkaTest("an empty topic is waited for, and its first record comes at once", as
 });
 
 kafkaTest("a seek and a new partition do not wait for the broker's long poll", async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 2 });
+  const topic = await kafka.createTopic({ partitions: 2 });
   const producer = testProducer(kafka.bootstrapServers);
   try {
     await producer.send({
@@ -121,7 +121,7 @@ kafkaTest("a seek and a new partition do not wait for the broker's long poll", a
 kafkaTest(
   "positions go over the markers of transactions, and nothing is delivered for them",
   async (kafka) => {
-    const topic = await readyTopic(kafka);
+    const topic = await kafka.createTopic();
     await using fetch = new RealFetch(kafka.bootstrapServers, { "isolation.level": "read_uncommitted" });
     await fetch.startAll(topic);
     const producer = testProducer(kafka.bootstrapServers, kafka.name("tx"));
@@ -142,7 +142,7 @@ kafkaTest(
 );
 
 kafkaTest("an offset that is not in the log is told once, whichever end it lies beyond", async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   const producer = testProducer(kafka.bootstrapServers);
   try {
     await producer.send({
@@ -179,7 +179,7 @@ kafkaTest("an offset that is not in the log is told once, whichever end it lies 
 });
 
 kafkaTest("an offset is found by time, and the end when nothing is as young", async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   const producer = testProducer(kafka.bootstrapServers);
   const firstMs = Date.now() - 100_000;
   try {
@@ -200,7 +200,7 @@ kafkaTest("an offset is found by time, and the end when nothing is as young", as
 });
 
 kafkaTest("a group that has committed nothing has no offsets", async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 2 });
+  const topic = await kafka.createTopic({ partitions: 2 });
   await using fetch = new RealFetch(kafka.bootstrapServers);
   const partitions = await fetch.know(topic);
   const groupId = kafka.name("group");
@@ -209,7 +209,7 @@ kafkaTest("a group that has committed nothing has no offsets", async (kafka) => 
 });
 
 kafkaTest("a topic that is deleted and made again is not read on at the old offsets", async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   const produce = async (count: number): Promise<void> => {
     const producer = testProducer(kafka.bootstrapServers);
     try {
@@ -226,7 +226,7 @@ kafkaTest("a topic that is deleted and made again is not read on at the old offs
   await fetch.until("the records", () => fetch.positions.get(0) === 5);
   const topicId = fetch.cluster.topic(topic)?.topicId;
   await kafka.admin.deleteTopics({ topics: [topic] });
-  await readyTopic(kafka, { name: topic });
+  await kafka.createTopic({ name: topic });
   await produce(10);
   await fetch.until("out of range", () => fetch.outOfRange.length > 0);
   assert.equal(fetch.outOfRange[0]?.offset, 5);
@@ -245,7 +245,7 @@ ownKafkaTest(
   "what compaction has taken leaves gaps that are gone over",
   { properties: { "log.cleaner.backoff.ms": "100" } },
   async (kafka) => {
-    const topic = await readyTopic(kafka, {
+    const topic = await kafka.createTopic({
       configs: {
         "cleanup.policy": "compact",
         "segment.ms": "100",
@@ -293,7 +293,7 @@ ownKafkaTest(
   "a leader that is killed: reading goes on at the next one, nothing lost and nothing twice",
   { brokers: 3 },
   async (kafka, brokers) => {
-    const topic = await readyTopic(kafka, {
+    const topic = await kafka.createTopic({
       partitions: 3,
       replicas: 3,
       configs: { "min.insync.replicas": "2" },

@@ -18,7 +18,6 @@ import {
   type ResolvedConsumerConfig,
 } from "../../../src/kafka/config.ts";
 import { silentLogger } from "../../../src/logger.ts";
-import type { KafkaTest } from "../kafka-test.ts";
 import { messagesOf } from "./fetch-harness.ts";
 
 /** How long a test waits for something to happen. */
@@ -180,27 +179,6 @@ export class RealFetch implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.fetcher.close();
     await this.cluster.close();
-  }
-}
-
-/**
- * Makes a topic, and waits until each of its partitions has a leader that serves it. The producer takes the partitions
- * that it sees for all, and sends a request again as a whole, so that what it writes to a new topic may be there twice.
- */
-export async function readyTopic(
-  kafka: KafkaTest,
-  options: NonNullable<Parameters<KafkaTest["createTopic"]>[0]> = {},
-): Promise<string> {
-  const { partitions = 1 } = options;
-  const name = await kafka.createTopic(options);
-  for (;;) {
-    try {
-      const metadata = await kafka.admin.metadata({ topics: [name], forceUpdate: true });
-      const isWhole = metadata.topics.get(name)?.partitionsCount === partitions;
-      if (isWhole && (await kafka.endOffsets(name, partitions)).size === partitions) return name;
-    } catch {
-      // Not yet.
-    }
   }
 }
 

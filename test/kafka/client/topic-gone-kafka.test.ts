@@ -6,7 +6,6 @@ import { Partition } from "../../../src/message/partition.ts";
 import { Topic } from "../../../src/message/topic.ts";
 import { fill } from "../fill.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
-import { readyTopic } from "./real-fetch.ts";
 
 function open(
   kafka: KafkaTest,
@@ -43,7 +42,7 @@ async function read(consumer: KafkaConsumer, count: number): Promise<string[]> {
 }
 
 kafkaTest("a topic that is deleted holds up no commit of another one", async (kafka) => {
-  const [kept, gone] = [await readyTopic(kafka), await readyTopic(kafka)];
+  const [kept, gone] = [await kafka.createTopic(), await kafka.createTopic()];
   await fill(kafka, kept, [{ value: "kept" }]);
   await fill(kafka, gone, [{ value: "gone" }]);
   await using consumer = open(kafka, kafka.name("group"), [kept, gone]);
@@ -61,7 +60,7 @@ kafkaTest("a topic that is deleted holds up no commit of another one", async (ka
 });
 
 kafkaTest("a topic that is made again is read from its beginning, and committed", async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   const values = (prefix: string, count: number): string[] =>
     Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
   const group = kafka.name("group");
@@ -82,7 +81,7 @@ kafkaTest("a topic that is made again is read from its beginning, and committed"
   assert.deepEqual(await read(consumer, 5), values("old", 5));
   await consumer.commitOffsets();
   await kafka.admin.deleteTopics({ topics: [topic] });
-  await readyTopic(kafka, { name: topic });
+  await kafka.createTopic({ name: topic });
   // More than there were: the old position would be in range.
   await fill(
     kafka,

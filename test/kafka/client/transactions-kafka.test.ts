@@ -8,7 +8,7 @@ import { silentLogger } from "../../../src/logger.ts";
 import { Partition } from "../../../src/message/partition.ts";
 import { Topic } from "../../../src/message/topic.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
-import { readyTopic, RealFetch, testProducer, type Compression } from "./real-fetch.ts";
+import { RealFetch, testProducer, type Compression } from "./real-fetch.ts";
 
 type TestProducer = ReturnType<typeof testProducer>;
 type Transaction = Awaited<ReturnType<TestProducer["beginTransaction"]>>;
@@ -52,7 +52,7 @@ for (const compression of ["none", "lz4"] as const) {
   kafkaTest(
     `of transactions that cross, only the committed ones are read, in one answer or in many (${compression})`,
     async (kafka) => {
-      const topic = await readyTopic(kafka);
+      const topic = await kafka.createTopic();
       await using writers = new Writers(kafka, topic, compression);
       const [one, two, plain] = [writers.make(), writers.make(), writers.make(false)];
       const first = await one.beginTransaction();
@@ -103,7 +103,7 @@ for (const compression of ["none", "lz4"] as const) {
 }
 
 kafkaTest("what an open transaction has begun is the end, until it is committed", async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   await using writers = new Writers(kafka, topic);
   const [producer, plain] = [writers.make(), writers.make(false)];
   await writers.write(plain, "before");
@@ -127,7 +127,7 @@ kafkaTest("what an open transaction has begun is the end, until it is committed"
 });
 
 kafkaTest("a group that has read a topic to its end has no lag, though markers lie there", async (kafka) => {
-  const topic = await readyTopic(kafka);
+  const topic = await kafka.createTopic();
   await using writers = new Writers(kafka, topic);
   const producer = writers.make();
   const end = async (how: "commit" | "abort", ...texts: readonly string[]): Promise<void> => {
@@ -193,7 +193,7 @@ function rpc<Request extends unknown[], Response>(
 }
 
 kafkaTest("offsets that an open transaction is about to commit are waited for", async (kafka) => {
-  const topic = await readyTopic(kafka, { partitions: 2 });
+  const topic = await kafka.createTopic({ partitions: 2 });
   const [transactionalId, groupId] = [kafka.name("tx"), kafka.name("group")];
   await using writers = new Writers(kafka, topic);
   // Both coordinators are there after this, also on a broker that has just started.
