@@ -1,6 +1,7 @@
 export type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "./backend/consumer.ts";
 export type { Delivery, Producer } from "./backend/producer.ts";
 export type { RunModule, RunTools } from "./cli/run-module.ts";
+export { Vitals, type MemberState, type ProcessorPhase } from "./backend/vitals.ts";
 export { systemClock, type Clock, type ClockTimer } from "./clock.ts";
 export { CommitLogError, decodeCommit, encodeCommit, type CommitLogEntry } from "./commit/codec.ts";
 export type { Commit, CommitOptions } from "./commit/commit.ts";
@@ -26,6 +27,12 @@ export {
   StorageError,
   type InvalidMessageOptions,
 } from "./errors.ts";
+export { healthHandler, type HealthHandler, type HealthHandlerOptions } from "./health/handler.ts";
+export type { ConsumerHealth, HealthCheck } from "./health/monitor.ts";
+export type { HealthReport } from "./health/report.ts";
+export type { HealthRules, LagRule } from "./health/rules.ts";
+export { HealthServer, type HealthServerOptions } from "./health/server.ts";
+export type { HealthSource, HealthSources } from "./health/source.ts";
 export { silentLogger, stderrLogger, type LogFields, type Logger } from "./logger.ts";
 export { FILTERED_PAYLOAD, FilteredPayload } from "./message/filtered.ts";
 export {
@@ -50,7 +57,7 @@ export { CommitOffsets } from "./strategies/commit-offsets.ts";
 export { decodeJson, type StandardSchema } from "./strategies/decode-json.ts";
 export { FilterStep, type FilterStepOptions } from "./strategies/filter-step.ts";
 export { StrategyGuard } from "./strategies/guard.ts";
-export { Healthcheck } from "./strategies/healthcheck.ts";
+export { Healthcheck, type HealthcheckOptions } from "./strategies/healthcheck.ts";
 export type { MessageKey } from "./strategies/keyed.ts";
 export { Noop } from "./strategies/noop.ts";
 export { Produce, type ProduceOptions, type ProducesMessages } from "./strategies/produce.ts";

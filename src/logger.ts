@@ -1,3 +1,7 @@
+import { writeSync } from "node:fs";
+
+const STDERR = 2;
+
 /** Named values of a log line. Never a payload, never a secret. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -19,6 +23,19 @@ function line(level: string, fields: LogFields, message: string): string {
   const values: Record<string, unknown> = { level, time: new Date().toISOString(), msg: message };
   for (const [name, value] of Object.entries(fields)) values[name] = printable(value);
   return `${JSON.stringify(values)}\n`;
+}
+
+/**
+ * Writes a line straight to standard error, from any thread: what goes through the `process.stderr` of another thread is
+ * seen only when the main thread is free. Returns false when it cannot be written, as when the pipe is full or closed.
+ */
+export function writeLogLine(level: string, fields: LogFields, message: string): boolean {
+  try {
+    writeSync(STDERR, line(level, fields, message));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The default: one line of JSON per event on standard error; debug lines only with `ARROYO_LOG=debug`. */

@@ -18,7 +18,7 @@ import { Waiter } from "../waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
 /** A wait that is longer counts as more than one poll. */
-const LONG_WAIT_MS = 1_000;
+const LONG_WAIT_MS = 500;
 
 /**
  * Reads topics of a `LocalBroker` as a member of a group: made by its `consumer` method. The contract is

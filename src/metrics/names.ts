@@ -11,6 +11,7 @@ export const MetricName = {
   JOIN_TIME: "arroyo.consumer.join.time",
   CALLBACK_TIME: "arroyo.consumer.callback.time",
   SHUTDOWN_TIME: "arroyo.consumer.shutdown.time",
+  STUCK: "arroyo.consumer.stuck",
   CALLBACK: "arroyo.consumer.run.callback",
   CREATE_STRATEGY: "arroyo.consumer.run.create_strategy",
   CLOSE_STRATEGY: "arroyo.consumer.run.close_strategy",
@@ -101,6 +102,11 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
     "timing",
     "seconds per flush",
     "Time spent in rebalance callbacks; overlaps the other times.",
+  ],
+  [MetricName.STUCK]: [
+    "counter",
+    "events",
+    "Times that the main thread had not polled for `stuckDetectorTimeoutMs`; counted when it polls again.",
   ],
   [MetricName.SHUTDOWN_TIME]: [
     "timing",

@@ -4,6 +4,7 @@ import type { Topic } from "../message/topic.ts";
 import type { BatchOptions } from "../strategies/batch.ts";
 import type { StandardSchema } from "../strategies/decode-json.ts";
 import type { FilterStepOptions } from "../strategies/filter-step.ts";
+import type { HealthcheckOptions } from "../strategies/healthcheck.ts";
 import type { MessageKey } from "../strategies/keyed.ts";
 import type { ProduceOptions, ProducesMessages } from "../strategies/produce.ts";
 import type { ReduceOptions } from "../strategies/reduce.ts";
@@ -28,7 +29,7 @@ export interface MapConcurrentlyOptions<T> extends Omit<RunTaskConcurrentlyOptio
  */
 export interface Pipeline<in In, T> {
   /** `Healthcheck`. Put it first. */
-  healthcheck(path: string): Pipeline<In, T>;
+  healthcheck(file: string | HealthcheckOptions): Pipeline<In, T>;
   /** `FilterStep`. A type guard narrows the payload. */
   filter<S extends T>(
     predicate: (payload: T, message: Message<T>) => payload is S,

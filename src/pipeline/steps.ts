@@ -6,7 +6,7 @@ import { BatchStep, type BatchOptions } from "../strategies/batch.ts";
 import { CommitOffsets } from "../strategies/commit-offsets.ts";
 import { decodeJson, type StandardSchema } from "../strategies/decode-json.ts";
 import { FilterStep, type FilterStepOptions } from "../strategies/filter-step.ts";
-import { Healthcheck } from "../strategies/healthcheck.ts";
+import { Healthcheck, type HealthcheckOptions } from "../strategies/healthcheck.ts";
 import { Produce, type ProduceOptions, type ProducesMessages } from "../strategies/produce.ts";
 import { Reduce, type ReduceOptions } from "../strategies/reduce.ts";
 import { RunTask } from "../strategies/run-task.ts";
@@ -30,8 +30,8 @@ export class Steps<in In, T> implements Pipeline<In, T> {
     this.#build = build;
   }
 
-  healthcheck(path: string): Steps<In, T> {
-    return this.#then((next: ProcessingStrategy<T>) => new Healthcheck(path, next));
+  healthcheck(file: string | HealthcheckOptions): Steps<In, T> {
+    return this.#then((next: ProcessingStrategy<T>) => new Healthcheck(file, next));
   }
 
   filter<S extends T>(

@@ -80,12 +80,13 @@ export class Assignment<T> {
 
   /** Puts a chain to work. */
   start(strategy: ProcessingStrategy<T>): void {
-    const { clock, metrics, logger, commitPolicy, wakeUp } = this.#context;
+    const { clock, metrics, logger, commitPolicy, vitals, wakeUp } = this.#context;
     const runtime: StrategyRuntime = {
       clock,
       metrics,
       logger,
       commitPolicy,
+      vitals,
       wake: () => wakeUp.wake(),
       wakeAt: (monotonicMs) => wakeUp.at(monotonicMs),
     };

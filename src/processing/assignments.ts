@@ -110,8 +110,10 @@ export class Assignments<T> {
   }
 
   async #callback(name: string, work: () => Promise<void>): Promise<void> {
-    const { clock, metrics } = this.#context;
+    const { clock, metrics, consumer, vitals } = this.#context;
     const startedMs = clock.monotonicMs();
+    // A callback is part of a poll, however long it takes.
+    using _alive = consumer.vitals === undefined ? vitals.pollingOn(clock) : undefined;
     this.#runningCallbacks++;
     try {
       await work();

@@ -1,4 +1,5 @@
 import type { Consumer } from "../backend/consumer.ts";
+import type { Vitals } from "../backend/vitals.ts";
 import type { Clock } from "../clock.ts";
 import type { CommitPolicy } from "../commit/policy.ts";
 import type { DeadLetters } from "../dlq/dead-letters.ts";
@@ -12,6 +13,8 @@ import type { WakeUp } from "./wake-up.ts";
 /** What the parts of a processor share. */
 export interface ProcessingContext<T> {
   readonly consumer: Consumer<T>;
+  /** The consumer's, or the processor's own for one that has none. */
+  readonly vitals: Vitals;
   readonly factory: ProcessingStrategyFactory<T>;
   readonly commitPolicy: CommitPolicy;
   readonly joinTimeoutMs: number;

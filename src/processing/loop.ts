@@ -1,3 +1,4 @@
+import type { Consumer } from "../backend/consumer.ts";
 import { InvalidMessage, InvalidStateError, MessageRejected } from "../errors.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { Assignment } from "./assignment.ts";
@@ -18,6 +19,8 @@ const MAX_TURNS_PER_SLICE = 16;
 const MAX_MESSAGES_PER_POLL = 1_000;
 /** The longest wait for a message: strategies are polled at least so often. */
 const MAX_WAIT_MS = 1_000;
+/** How often the lag is looked up, for health checks. */
+const LAG_EVERY_MS = 1_000;
 /** How often the consumer is polled for nothing but its rebalances while no message can be taken. */
 const IDLE_POLL_EVERY_MS = 50;
 
@@ -44,6 +47,7 @@ export class Loop<T> {
   #assignment: Assignment<T> | undefined;
   #pollDue = true;
   #strategiesPolledMs = -Infinity;
+  #lagDueMs = -Infinity;
   #sliceStartMs = -Infinity;
   #turns = 0;
 
@@ -141,6 +145,10 @@ export class Loop<T> {
       this.#pollDue = false;
     }
     metrics.flushIfDue(startedMs);
+    if (startedMs >= this.#lagDueMs) {
+      this.#lagDueMs = startedMs + LAG_EVERY_MS;
+      this.#context.vitals.lag = lagOf(this.#context.consumer);
+    }
   }
 
   #work(assignment: Assignment<T>, nowMs: number): void {
@@ -183,4 +191,15 @@ export class Loop<T> {
     this.#sliceStartMs = clock.monotonicMs();
     this.#turns = 0;
   }
+}
+
+/** Of all partitions together, as far as it is known. */
+function lagOf(consumer: Consumer<unknown>): number | undefined {
+  if (consumer.lag === undefined) return undefined;
+  let sum: number | undefined;
+  for (const partition of consumer.tell().keys()) {
+    const lag = consumer.lag(partition);
+    if (lag !== undefined) sum = (sum ?? 0) + lag;
+  }
+  return sum;
 }

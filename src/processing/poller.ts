@@ -9,11 +9,11 @@ const NONE: readonly never[] = [];
 
 /** The processor's way to the consumer's `poll`: counts its time, and can be left when it does not come back. */
 export class Poller<T> {
-  readonly #context: Pick<ProcessingContext<T>, "consumer" | "clock" | "metrics" | "logger">;
+  readonly #context: Pick<ProcessingContext<T>, "consumer" | "vitals" | "clock" | "metrics" | "logger">;
   #polledAtMs = -Infinity;
   #abandon: (() => void) | undefined;
 
-  constructor(context: Pick<ProcessingContext<T>, "consumer" | "clock" | "metrics" | "logger">) {
+  constructor(context: Pick<ProcessingContext<T>, "consumer" | "vitals" | "clock" | "metrics" | "logger">) {
     this.#context = context;
   }
 
@@ -30,6 +30,7 @@ export class Poller<T> {
   async poll(options: PollOptions): Promise<readonly BrokerMessage<T>[]> {
     const { clock, metrics, logger } = this.#context;
     const startedMs = clock.monotonicMs();
+    this.#countForConsumer();
     try {
       return await this.#unlessAbandoned(options);
     } catch (error) {
@@ -39,8 +40,17 @@ export class Poller<T> {
       return NONE;
     } finally {
       this.#polledAtMs = clock.monotonicMs();
+      this.#countForConsumer();
       metrics.addTime(MetricName.POLL_TIME, this.#polledAtMs - startedMs);
     }
+  }
+
+  /** What a consumer does not tell itself. */
+  #countForConsumer(): void {
+    const { consumer, vitals } = this.#context;
+    if (consumer.vitals !== undefined) return;
+    vitals.polled();
+    if (!consumer.closed) vitals.partitions = consumer.tell().size;
   }
 
   /** Goes on without the poll that is under way. What it brings is dropped. */

@@ -1,4 +1,5 @@
 import type { Consumer, TopicSubscription } from "../backend/consumer.ts";
+import { Vitals } from "../backend/vitals.ts";
 import { deadlineAfter, systemClock, type Clock } from "../clock.ts";
 import { ONCE_PER_SECOND, type CommitPolicy } from "../commit/policy.ts";
 import { DeadLetters } from "../dlq/dead-letters.ts";
@@ -18,6 +19,7 @@ import { InvalidMessages } from "./invalid-messages.ts";
 import { Loop } from "./loop.ts";
 import { perPartition } from "./per-partition.ts";
 import { Poller } from "./poller.ts";
+import { detectStuck } from "./stuck-detector.ts";
 import { WakeUp } from "./wake-up.ts";
 import { keepAlive, within } from "./waits.ts";
 
@@ -48,6 +50,11 @@ export interface StreamProcessorOptions<T> {
   readonly dlqPolicy?: DlqPolicy<NoInfer<T>> | undefined;
   /** How long strategies may take to finish on a revocation and at shutdown, in ms. Default 25,000. */
   readonly joinTimeoutMs?: number | undefined;
+  /**
+   * When the main thread has not polled for so many milliseconds, another thread writes to standard error where it is stuck,
+   * and it is counted (`arroyo.consumer.stuck`). Default: nobody looks.
+   */
+  readonly stuckDetectorTimeoutMs?: number | undefined;
   /** Default: lines of JSON on standard error. */
   readonly logger?: Logger | undefined;
   /** Default: none. */
@@ -78,6 +85,8 @@ function subscriptionOf(topic: StreamProcessorOptions<unknown>["topic"]): TopicS
  * ```
  */
 export class StreamProcessor<T> implements AsyncDisposable {
+  /** What health checks see of it, from any thread. */
+  readonly vitals: Vitals;
   readonly #context: ProcessingContext<T>;
   readonly #subscription: TopicSubscription;
   readonly #stop = new AbortController();
@@ -85,11 +94,12 @@ export class StreamProcessor<T> implements AsyncDisposable {
   readonly #committer: Committer<T>;
   readonly #poller: Poller<T>;
   readonly #loop: Loop<T>;
+  readonly #stuckTimeoutMs: number | undefined;
   #stoppedAtMs: number | undefined;
   #failure: { readonly error: unknown } | undefined;
   #running: Promise<void> | undefined;
 
-  /** @throws ConfigurationError for a topic that Kafka does not allow, or a `joinTimeoutMs` that is no time. */
+  /** @throws ConfigurationError for a topic that Kafka does not allow, or a timeout that is no time. */
   constructor(options: StreamProcessorOptions<T>) {
     const { consumer, clock = systemClock, joinTimeoutMs = DEFAULT_JOIN_TIMEOUT_MS } = options;
     const factory = options.perPartition === true ? perPartition(options.factory, consumer) : options.factory;
@@ -98,7 +108,17 @@ export class StreamProcessor<T> implements AsyncDisposable {
         `StreamProcessor: joinTimeoutMs is ${joinTimeoutMs}, but must be a number of milliseconds from 0 up.`,
       );
     }
+    this.#stuckTimeoutMs = options.stuckDetectorTimeoutMs;
+    if (
+      this.#stuckTimeoutMs !== undefined &&
+      !(this.#stuckTimeoutMs > 0 && this.#stuckTimeoutMs < Infinity)
+    ) {
+      throw new ConfigurationError(
+        `StreamProcessor: stuckDetectorTimeoutMs is ${this.#stuckTimeoutMs}, but must be a number of milliseconds above 0.`,
+      );
+    }
     this.#subscription = subscriptionOf(options.topic);
+    this.vitals = consumer.vitals ?? new Vitals();
     const logger = options.logger ?? stderrLogger;
     const metrics = new MetricsBuffer(options.metrics ?? noopMetrics, clock);
     const wakeUp = new WakeUp(clock);
@@ -119,6 +139,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
     const invalidMessages = new InvalidMessages(inbox, { clock, logger, metrics, events, deadLetters });
     this.#context = {
       consumer,
+      vitals: this.vitals,
       factory,
       commitPolicy: options.commitPolicy ?? ONCE_PER_SECOND,
       joinTimeoutMs,
@@ -188,6 +209,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
     if (signal?.aborted === true) shutDown();
     signal?.addEventListener("abort", shutDown, { once: true });
     using _alive = keepAlive();
+    if (this.vitals.phase === "idle") this.vitals.phase = "running";
     try {
       await this.#process();
     } catch (error) {
@@ -198,11 +220,17 @@ export class StreamProcessor<T> implements AsyncDisposable {
     await this.#attempt("shut the factory down", async () => this.#context.factory.shutdown?.());
     this.#context.metrics.flush();
     signal?.removeEventListener("abort", shutDown);
+    this.vitals.phase = this.#failure === undefined ? "ended" : "failed";
     this.#context.events.publish(ProcessorChannel.STOPPED, this.#failure ?? {});
     this.#throwIfFailed();
   }
 
   async #process(): Promise<void> {
+    const { logger, metrics } = this.#context;
+    using _watch =
+      this.#stuckTimeoutMs === undefined
+        ? undefined
+        : detectStuck({ vitals: this.vitals, timeoutMs: this.#stuckTimeoutMs, logger, metrics });
     if (!this.#stop.signal.aborted) {
       this.#context.consumer.subscribe(this.#subscription, this.#assignments.callbacks);
       await this.#loop.run();
@@ -259,6 +287,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
   #end(): void {
     if (this.#stoppedAtMs === undefined) {
       this.#stoppedAtMs = this.#context.clock.monotonicMs();
+      this.vitals.phase = "stopping";
       this.#context.events.publish(ProcessorChannel.STOPPING, this.#failure ?? {});
     }
     this.#stop.abort();

@@ -1,3 +1,4 @@
+import type { Vitals } from "../backend/vitals.ts";
 import type { Clock } from "../clock.ts";
 import type { Commit } from "../commit/commit.ts";
 import type { CommitPolicy } from "../commit/policy.ts";
@@ -13,6 +14,8 @@ export interface StrategyRuntime {
   readonly logger: Logger;
   /** The processor's commit policy, for strategies that hold messages back in its rhythm. */
   readonly commitPolicy: CommitPolicy;
+  /** What health checks see of the consumer; undefined where no processor runs the strategy. */
+  readonly vitals?: Vitals | undefined;
   /**
    * Asks for a poll of the chain as soon as the event loop has its turn (within a millisecond on an idle loop). Call
    * it when something that was asynchronous has come to an end. Cheap when called often; may be called at any time,
