@@ -20,7 +20,8 @@ export interface Assignor {
   ): Map<string, GroupAssignment>;
 }
 
-function byStableId(a: GroupMemberView, b: GroupMemberView): number {
+/** Static members by their instance id first: that one outlives a restart. */
+export function byStableId(a: GroupMemberView, b: GroupMemberView): number {
   if (a.groupInstanceId !== undefined && b.groupInstanceId !== undefined) {
     return compare(a.groupInstanceId, b.groupInstanceId);
   }
@@ -29,7 +30,7 @@ function byStableId(a: GroupMemberView, b: GroupMemberView): number {
   return compare(a.memberId, b.memberId);
 }
 
-function compare(a: string, b: string): number {
+export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
@@ -101,8 +102,3 @@ export const roundRobinAssignor: Assignor = {
     return assignments;
   },
 };
-
-/** The assignors by the names that `partition.assignment.strategy` takes. */
-export const ASSIGNORS: ReadonlyMap<string, Assignor> = new Map(
-  [rangeAssignor, roundRobinAssignor].map((assignor) => [assignor.name, assignor]),
-);

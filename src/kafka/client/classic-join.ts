@@ -1,7 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
-import { ASSIGNORS, type GroupMemberView } from "./assignors.ts";
+import { ASSIGNORS } from "./assignor-names.ts";
+import type { GroupMemberView } from "./assignors.ts";
 import { Backoff } from "./backoff.ts";
 import {
   decodeAssignment,

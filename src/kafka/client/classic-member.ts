@@ -1,6 +1,6 @@
 import { ConsumerError } from "../../errors.ts";
 import { whenAborted } from "./abortable.ts";
-import { ASSIGNORS } from "./assignors.ts";
+import { ASSIGNORS } from "./assignor-names.ts";
 import { Backoff } from "./backoff.ts";
 import { ClassicJoin, type ClassicJoinOptions, type JoinOutcome } from "./classic-join.ts";
 import type { Claim } from "./consumer-protocol.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { ASSIGNORS } from "../../../src/kafka/client/assignor-names.ts";
 import {
-  ASSIGNORS,
   rangeAssignor,
   roundRobinAssignor,
   type GroupMemberView,
