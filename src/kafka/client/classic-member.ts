@@ -273,7 +273,10 @@ export class ClassicMember implements Membership {
     const latch = (this.#commitsChanged = new Latch());
     if (state === undefined) this.#commitSession = undefined;
     else if (state === "held") this.#commitSession = { state, changed: latch.promise };
-    else if (session !== undefined) this.#commitSession = { state, session, changed: latch.promise };
+    else if (session !== undefined) {
+      this.#commitSession =
+        state === "ready" ? { state, session } : { state, session, changed: latch.promise };
+    }
     before.set();
   }
 

@@ -171,7 +171,9 @@ export function partitionsOf(call: Call<unknown>): readonly PartitionId[] {
 }
 
 export function indicesOf(call: Call<unknown>): readonly number[] {
-  return partitionsOf(call).map(({ index }) => index);
+  return partitionsOf(call)
+    .map(({ index }) => index)
+    .toSorted((a, b) => a - b);
 }
 
 /** Lets every promise that can go on do so. */
