@@ -27,7 +27,7 @@ async function open(options: Options): Promise<Backend> {
 
 /** Resolves to whether all that was committed is in the output topic. */
 async function example(options: Options): Promise<boolean> {
-  const { name, rate } = options;
+  const { name, rate, dashboardPort } = options;
   const [input, output, group] = [`${name}-orders`, `${name}-invoices`, `${name}-invoicing`];
   await mkdir(options.dataDir, { recursive: true });
   const healthPath = join(options.dataDir, "health.txt");
@@ -42,7 +42,7 @@ async function example(options: Options): Promise<boolean> {
   const startMs = performance.now();
   const ends = await backend.endOffsets(input);
   const rateLimit = rate === undefined ? undefined : new RateLimit(rate);
-  const counts = await run(backend, { group, input, output, healthPath, rateLimit, ends });
+  const counts = await run(backend, { group, input, output, healthPath, rateLimit, ends, dashboardPort });
   const took = formatDuration(performance.now() - startMs);
 
   const committed = await backend.committed(group, input);

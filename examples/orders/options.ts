@@ -10,10 +10,13 @@ commits. Stop it whenever you like (Ctrl-C, kill -9): started again, it goes on 
   --messages N                   how many orders the topic is filled with (default 500000)
   --rate N                       take at most so many orders a second (default: as fast as it goes)
   --name NAME                    what the names of topics and group begin with (default arroyo-example)
+  --dashboard                    a page that shows how it goes, at http://localhost:8088, while it runs
+  --dashboard-port PORT          the same on another port
   --help
 `;
 
 const MAX_NUMBER = 100_000_000;
+const DASHBOARD_PORT = 8_088;
 
 export interface Options {
   readonly bootstrapServers: string | undefined;
@@ -21,6 +24,7 @@ export interface Options {
   readonly messages: number;
   readonly rate: number | undefined;
   readonly name: string;
+  readonly dashboardPort: number | undefined;
 }
 
 function positive(flag: string, text: string): number {
@@ -29,6 +33,12 @@ function positive(flag: string, text: string): number {
   throw new UsageError(
     `--${flag} is ${JSON.stringify(text)}, but must be a whole number from 1 to ${MAX_NUMBER}`,
   );
+}
+
+function portNumber(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
+  if (port <= 65_535) return port;
+  throw new UsageError(`--dashboard-port is ${JSON.stringify(text)}, but must be a port from 0 to 65535`);
 }
 
 /**
@@ -44,17 +54,21 @@ export function readOptions(args: readonly string[]): Options | undefined {
       messages: "string",
       rate: "string",
       name: "string",
+      dashboard: "boolean",
+      "dashboard-port": "string",
       help: "boolean",
     },
     positionals: [],
   });
   if (booleans.has("help")) return undefined;
-  const { rate } = strings;
+  const dashboard = booleans.has("dashboard") ? DASHBOARD_PORT : undefined;
+  const { rate, "dashboard-port": port } = strings;
   return {
     bootstrapServers: strings["bootstrap-servers"],
     dataDir: strings["data-dir"] ?? ".data/orders",
     messages: positive("messages", strings["messages"] ?? "500000"),
     rate: rate === undefined ? undefined : positive("rate", rate),
     name: strings["name"] ?? "arroyo-example",
+    dashboardPort: port === undefined ? dashboard : portNumber(port),
   };
 }

@@ -1,3 +1,4 @@
+import { Dashboard } from "../../src/dashboard/index.ts";
 import { StreamProcessor, type Consumer } from "../../src/index.ts";
 import type { Backend, Offsets } from "./backend.ts";
 import { invoicePipeline } from "./pipeline.ts";
@@ -13,6 +14,7 @@ export interface RunOptions {
   readonly rateLimit: RateLimit | undefined;
   /** Where the input ends, by partition: what is read up to there is all. */
   readonly ends: Offsets;
+  readonly dashboardPort: number | undefined;
 }
 
 /** How many messages are still to be read; undefined while no partition is assigned. */
@@ -33,12 +35,17 @@ export async function run(backend: Backend, options: RunOptions): Promise<Counts
   await using consumer = backend.consumer(options.group);
   const lag = (): number | undefined => lagOf(consumer, options.ends);
   const progress = new Progress(counts, lag, healthPath, process.stdout);
+  const { dashboardPort: port, group: title } = options;
+  await using dashboard = port === undefined ? undefined : await Dashboard.start({ title, consumer, port });
+  if (dashboard !== undefined) progress.say(`Dashboard: ${dashboard.url}`);
   const processor = new StreamProcessor({
     consumer,
     topic: options.input,
     factory: invoicePipeline({ producer, output, healthPath, rateLimit, counts }),
     logger: progress.logger,
+    metrics: dashboard?.metrics(),
   });
+  dashboard?.follow(processor);
   using _signals = onFirstSignal((signal) => {
     progress.say(`${signal}: finishing what is in flight, then committing it`);
     processor.signalShutdown();

@@ -1,15 +1,17 @@
 import { inspect } from "node:util";
 import { systemClock } from "../clock.ts";
+import type { Dashboard } from "../dashboard/dashboard.ts";
 import { KafkaDlqProducer } from "../dlq/kafka-producer.ts";
 import { DlqPolicy } from "../dlq/policy.ts";
 import { ArroyoError, ConfigurationError } from "../errors.ts";
+import type { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
 import { StreamProcessor } from "../processing/processor.ts";
 import { readArguments, UsageError, type Arguments } from "./arguments.ts";
 import { parseDuration } from "./duration.ts";
 import type { KafkaRunOptions, RunBackend } from "./run-backend.ts";
 import { loadFactory } from "./run-module.ts";
-import { openMonitors } from "./run-monitors.ts";
+import { serveMetrics } from "./run-metrics.ts";
 import { RunReport } from "./run-report.ts";
 
 const HELP = `Usage: arroyo run MODULE --topic TOPIC --group GROUP --bootstrap-servers HOST:PORT [...]
@@ -31,6 +33,7 @@ pipeline()...commit(), or a function that makes one:
   --per-partition            a chain of strategies for each partition
   --join-timeout DURATION    how long the strategies may take to finish on a revocation and at the end (default 25s)
   --metrics-port PORT        Prometheus metrics at http://localhost:PORT/metrics (needs the package prom-client)
+  --dashboard PORT           a page at http://localhost:PORT that shows how it goes, for this machine only
   --json                     log lines as JSON, also on a terminal, and the summary as one line of JSON
 
 SIGTERM and Ctrl-C finish what is in flight, commit it and leave the group; a second one ends at once.
@@ -54,6 +57,7 @@ const FLAGS = {
   "per-partition": "boolean",
   "join-timeout": "string",
   "metrics-port": "string",
+  dashboard: "string",
   json: "boolean",
   help: "boolean",
 } as const;
@@ -70,16 +74,21 @@ export async function run(args: readonly string[]): Promise<number> {
   const dlq = strings["dlq"] === undefined ? undefined : named("--dlq", strings["dlq"]);
   const joinTimeout = strings["join-timeout"];
   const joinTimeoutMs = joinTimeout === undefined ? undefined : parseDuration("--join-timeout", joinTimeout);
+  const metricsPort = port(given, "metrics-port");
+  const dashboardPort = port(given, "dashboard");
   const settings = settingsOf(given.lists["set"] ?? []);
   const report = new RunReport(booleans.has("json"));
   try {
-    await using monitors = await openMonitors({
-      metricsPort: port(given, "metrics-port"),
+    await using served = await serveMetrics({
+      metricsPort,
       consumer: strings["group"] ?? "arroyo",
       note: (text) => report.note(text),
     });
-    const metrics = report.counting(monitors.metrics);
-    await using backend = await open(given, topic, { settings, logger: report.logger, metrics });
+    const counted = report.counting(served.metrics);
+    await using backend = await open(given, topic, { settings, logger: report.logger, metrics: counted });
+    await using dashboard = await openDashboard(dashboardPort, strings["group"] ?? positionals[0]!, backend);
+    if (dashboard !== undefined) report.note(`dashboard at ${dashboard.url}`);
+    const metrics = dashboard?.metrics(counted) ?? counted;
     const factory = await loadFactory(positionals[0]!, {
       get producer() {
         return backend.producer();
@@ -101,6 +110,7 @@ export async function run(args: readonly string[]): Promise<number> {
       logger: report.logger,
       metrics,
     });
+    dashboard?.follow(processor);
     using _signals = onSignals((signal) => {
       report.note(`${signal}: finishing what is in flight, then committing it`);
       processor.signalShutdown();
@@ -137,6 +147,16 @@ async function open(
   }
   const topics = topic instanceof RegExp ? [] : topic.map(({ name }) => name);
   return await openLocal({ folder: local, topics, group: group ?? "arroyo", logger: common.logger });
+}
+
+async function openDashboard(
+  port: number | undefined,
+  title: string,
+  { consumer }: RunBackend,
+): Promise<Dashboard<KafkaPayload> | undefined> {
+  if (port === undefined) return undefined;
+  const { Dashboard } = await import("../dashboard/dashboard.ts");
+  return await Dashboard.start({ title, consumer, port });
 }
 
 function subscription(topics: readonly string[]): RegExp | readonly Topic[] {

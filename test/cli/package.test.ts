@@ -22,6 +22,7 @@ const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   "arroyo/kafka": ["KafkaConsumer", "KafkaProducer", "KafkaPayload"],
   "arroyo/local": ["LocalBroker"],
   "arroyo/testing": ["MockClock", "RecordingMetrics"],
+  "arroyo/dashboard": ["Dashboard"],
   "arroyo/metrics/prometheus": ["PrometheusMetrics"],
   "arroyo/metrics/opentelemetry": ["OpenTelemetryMetrics", "traced", "carryTrace"],
 };

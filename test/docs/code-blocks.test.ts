@@ -46,6 +46,7 @@ describe("code in the docs", () => {
               "kafka/index",
               "local/index",
               "testing/index",
+              "dashboard/index",
               "metrics/prometheus",
               "metrics/opentelemetry",
             ].map((entry) => [

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import { UsageError } from "./arguments.ts";
 
-export interface MonitorOptions {
+export interface MetricsServerOptions {
   readonly metricsPort: number | undefined;
   /** The label that tells this consumer's metrics from others'. */
   readonly consumer: string;
@@ -12,13 +12,17 @@ export interface MonitorOptions {
   readonly note: (text: string) => void;
 }
 
-/** What shows from outside how a run is doing. */
-export interface Monitors extends AsyncDisposable {
+/** Metrics that can be asked for from outside. */
+export interface MetricsServer extends AsyncDisposable {
   readonly metrics: Metrics;
 }
 
 /** @throws UsageError when the port is taken, or when `prom-client` is not installed. */
-export async function openMonitors({ metricsPort, consumer, note }: MonitorOptions): Promise<Monitors> {
+export async function serveMetrics({
+  metricsPort,
+  consumer,
+  note,
+}: MetricsServerOptions): Promise<MetricsServer> {
   if (metricsPort === undefined) return { metrics: noopMetrics, async [Symbol.asyncDispose]() {} };
   const { PrometheusMetrics } = await import("../metrics/prometheus.ts").catch((error: unknown) => {
     throw new UsageError("--metrics-port needs the package prom-client: npm install prom-client", {

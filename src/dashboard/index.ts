@@ -1,0 +1,2 @@
+export { Dashboard, type DashboardOptions } from "./dashboard.ts";
+export type { HealthState } from "./state.ts";
