@@ -10,6 +10,15 @@ export const PRODUCER_SETTINGS = {
     default: -1,
     aliases: ["request.required.acks"],
   },
+  /**
+   * Whether the brokers are to know batches that they have already, so that no message is there twice however often it
+   * is sent again, and several batches of a partition may be under way. It takes `acks` all and `retries`: when it is not
+   * given itself and one of these rules it out, it is off. (librdkafka's default is false, Java's true.)
+   */
+  "enable.idempotence": {
+    type: "boolean",
+    default: true,
+  },
   /** How long a message may wait for others to share its batch. */
   "linger.ms": {
     type: "number",
@@ -105,7 +114,10 @@ export const PRODUCER_SETTINGS = {
     default: 2_147_483_647,
     aliases: ["message.send.max.retries"],
   },
-  /** How many Produce requests may be under way to one broker. */
+  /**
+   * How many Produce requests may be under way to one broker; more than 5 count as 5. Messages of one partition stay in
+   * order: without `enable.idempotence`, only one batch of a partition is under way at a time.
+   */
   "max.in.flight.requests.per.connection": {
     type: "integer",
     min: 1,

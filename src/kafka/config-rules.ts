@@ -3,6 +3,8 @@ import type { ResolvedTable } from "./config-resolve.ts";
 import { shown } from "./config-value.ts";
 
 const ANSWER_OVERHEAD_BYTES = 512;
+/** Brokers remember so many batches of a producer in each partition. */
+const MAX_IDEMPOTENT_IN_FLIGHT = 5;
 
 /** How one setting's number must stand to another's. */
 interface Order {
@@ -46,6 +48,30 @@ function fillDependentDefaults({ values, given }: ResolvedTable): void {
     const needed = number("fetch.max.bytes") + ANSWER_OVERHEAD_BYTES;
     values["receive.message.max.bytes"] = Math.max(number("receive.message.max.bytes"), needed);
   }
+}
+
+/** Idempotence needs acknowledgements of all replicas, retries, and no more in flight than brokers remember. */
+function settleIdempotence({ values, given }: ResolvedTable): void {
+  if (!("enable.idempotence" in values)) return;
+  const conflict = (
+    [
+      ["acks", values["acks"] !== -1],
+      ["retries", values["retries"] === 0],
+    ] as const
+  ).find(([, rulesItOut]) => rulesItOut)?.[0];
+  if (!given.has("enable.idempotence")) {
+    if (conflict !== undefined) values["enable.idempotence"] = false;
+    return;
+  }
+  if (values["enable.idempotence"] !== true) return;
+  const inFlight = "max.in.flight.requests.per.connection";
+  const tooMany = given.has(inFlight) && (values[inFlight] as number) > MAX_IDEMPOTENT_IN_FLIGHT;
+  const wrong = conflict ?? (tooMany ? inFlight : undefined);
+  if (wrong === undefined) return;
+  const needed = wrong === "acks" ? "all" : wrong === "retries" ? "at least 1" : "at most 5";
+  throw new ConfigurationError(
+    `"enable.idempotence" needs "${wrong}" to be ${needed}, and it is ${shown(values[wrong], false)}: change one of them.`,
+  );
 }
 
 function checkSizesAndTimes(table: ResolvedTable): void {
@@ -124,5 +150,6 @@ export function applyRules(table: ResolvedTable): void {
     if (order.less in table.values) checkOrder(table, order);
   }
   checkSizesAndTimes(table);
+  settleIdempotence(table);
   checkSecurity(table);
 }

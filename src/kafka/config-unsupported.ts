@@ -27,8 +27,8 @@ export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
     why: "it belongs to the newer group protocol (KIP-848), which is not part of this version.",
   },
   {
-    keys: ["enable.idempotence", "transactional.id", "transaction.timeout.ms", "enable.gapless.guarantee"],
-    why: "idempotent and transactional producing are not part of this version.",
+    keys: ["transactional.id", "transaction.timeout.ms", "enable.gapless.guarantee"],
+    why: "transactional producing is not part of this version.",
   },
   {
     keys: ["compression.level"],

@@ -39,7 +39,8 @@ export class ProducerBatch {
     this.#nextDelivery = () => {
       const i = this.#deliveries++;
       const timestampMs = this.#appendTimeMs < 0 ? this.#timestamps[i]! : this.#appendTimeMs;
-      return { partition: this.partition, offset: this.#baseOffset + i, timestampMs };
+      const offset = this.#baseOffset < 0 ? -1 : this.#baseOffset + i;
+      return { partition: this.partition, offset, timestampMs };
     };
   }
 

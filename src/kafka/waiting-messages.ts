@@ -69,7 +69,7 @@ export class WaitingMessages {
   #expireLater(): void {
     const first = this.#messages[0];
     if (first === undefined || this.#timeoutMs === Infinity) return;
-    const delayMs = first.producedAtMs + this.#timeoutMs - this.#clock.monotonicMs();
+    const delayMs = Math.max(0, first.producedAtMs + this.#timeoutMs - this.#clock.monotonicMs());
     this.#expiry = this.#clock.setTimeout(() => {
       const expired = this.#messages.filter(({ producedAtMs }) => producedAtMs <= first.producedAtMs);
       this.#messages = this.#messages.slice(expired.length);

@@ -149,6 +149,15 @@ export class Cluster {
   }
 
   /**
+   * A connection to whichever broker answers, for what each of them can do.
+   *
+   * @throws UnsupportedBrokerError, AuthenticationError and ClosedError, as in {@link BrokerFinder.get}.
+   */
+  anyBroker(): Promise<BrokerConnection> {
+    return this.#finder.get();
+  }
+
+  /**
    * The node id of a group's coordinator. Once found it is kept, until {@link forgetCoordinator}. Tried until it succeeds.
    *
    * @throws ArroyoError (`ARROYO_CONSUMER`) when the group may not be used, ClosedError, and what {@link refresh} throws.

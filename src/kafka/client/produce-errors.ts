@@ -48,6 +48,26 @@ export function unknownTopic(topic: string, graceMs: number): ProducerError {
   );
 }
 
+/** Why an idempotent producer gets no id, and so cannot work at all. */
+export function refusedProducerId(errorCode: number): ProducerError {
+  const advice =
+    errorCode === ErrorCodes.CLUSTER_AUTHORIZATION_FAILED
+      ? "the principal needs the right to IDEMPOTENT_WRITE to the cluster, or (for brokers from 2.8 on) to WRITE to some topic"
+      : "the brokers do not let it have an id";
+  return new ProducerError(
+    `The producer cannot be idempotent: InitProducerId was answered with ${errorName(errorCode)}, ${advice}. ` +
+      'Or do without: set "enable.idempotence" to false.',
+  );
+}
+
+/** Why a batch must not be sent again under another id: it may be there already under the one that is refused now. */
+export function fencedBatch(topic: string, index: number, errorCode: number): ProducerError {
+  return new ProducerError(
+    `The broker refused a batch for ${topic}:${index} with ${errorName(errorCode)}: another producer writes with this ` +
+      "producer's id, which the brokers must have given out twice. What is sent from now on has another id.",
+  );
+}
+
 export function timedOutBatch(
   topic: string,
   index: number,

@@ -28,7 +28,7 @@ export type ProducerCommand =
 
 export interface DeliveredBatch {
   readonly id: number;
-  /** Of its first record. */
+  /** Of its first record; -1 when the brokers have the batch but do not remember where. */
   readonly baseOffset: number;
   /** Of all its records, where the topic takes its timestamps from the broker; otherwise -1. */
   readonly appendTimeMs: number;

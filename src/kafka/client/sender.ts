@@ -2,15 +2,16 @@ import type { Clock, ClockTimer } from "../../clock.ts";
 import { ArroyoError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ResolvedProducerConfig } from "../config.ts";
-import { Backoff } from "./backoff.ts";
 import type { Cluster } from "./cluster.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { Deadlines } from "./deadlines.ts";
 import { ErrorCodes, errorName, isRetriable, needsMetadataRefresh } from "./error-codes.ts";
-import { PartitionQueue, QueuedBatch } from "./partition-queue.ts";
+import { QueuedBatch, type PartitionQueue } from "./partition-queue.ts";
+import { PartitionQueues } from "./partition-queues.ts";
 import { Produce } from "./produce-apis.ts";
-import { refusedBatch, timedOutBatch, triedTooOften } from "./produce-errors.ts";
+import { fencedBatch, refusedBatch, triedTooOften } from "./produce-errors.ts";
 import { answersOf, produceRequest, type ProduceAnswer, type Sending } from "./produce-request.ts";
+import { ProducerIds } from "./producer-ids.ts";
 import type { DeliveredBatch, OutgoingBatch } from "./producer-protocol.ts";
 import { partitionKey } from "./protocol.ts";
 import { ClosedError } from "./transport-error.ts";
@@ -18,11 +19,14 @@ import { ClosedError } from "./transport-error.ts";
 /** What the sender needs of a cluster. */
 export type SenderCluster = Pick<Cluster, "leader" | "updateLeader" | "refresh" | "onChange"> & {
   connection(nodeId: number, purpose: "produce"): Promise<Pick<BrokerConnection, "request">>;
+  anyBroker(): Promise<Pick<BrokerConnection, "request">>;
 };
 
 export interface SenderEvents {
   delivered(batches: readonly DeliveredBatch[]): void;
   failed(ids: readonly number[], error: Error): void;
+  /** Nothing can be sent, now or later. */
+  fatal(error: Error): void;
 }
 
 export interface SenderOptions {
@@ -39,13 +43,26 @@ const MAX_USEFUL_IN_FLIGHT = 5;
 const ENOUGH_REQUEST_BYTES = 4 * 1024 * 1024;
 /** On top of `request.timeout.ms`, for which the broker itself waits for its replicas. */
 const ANSWER_SLACK_MS = 5_000;
+/** InitProducerId is answered at once, by a broker that is in order. */
+const MAX_QUESTION_MS = 10_000;
+/** The broker lacks a batch that comes before the one that it answers, or all of this producer's. */
+const OUT_OF_ORDER: ReadonlySet<number> = new Set([
+  ErrorCodes.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  ErrorCodes.UNKNOWN_PRODUCER_ID,
+]);
+/** Somebody else has this producer's id. */
+const FENCED: ReadonlySet<number> = new Set([
+  ErrorCodes.INVALID_PRODUCER_EPOCH,
+  ErrorCodes.PRODUCER_FENCED,
+  ErrorCodes.INVALID_PRODUCER_ID_MAPPING,
+]);
 /** A batch that fails so often in a row deserves a line in the log. */
 const TRIES_BEFORE_TELLING = 5;
 
 /**
  * Sends batches to the leaders of their partitions, several partitions in one request, and again to the leader of the day
- * when that failed for a passing reason. The batches of one partition are sent one after another, so that they stay in
- * order whatever happens.
+ * when that failed for a passing reason. The batches of one partition stay in order whatever happens, and with idempotence
+ * none is there twice: {@link PartitionQueue} says which of them may be sent.
  */
 export class Sender {
   readonly #cluster: SenderCluster;
@@ -55,7 +72,7 @@ export class Sender {
   readonly #events: SenderEvents;
   readonly #maxInFlight: number;
   readonly #requestMs: number;
-  readonly #queues = new Map<string, PartitionQueue>();
+  readonly #queues: PartitionQueues;
   /** Those that may have something to send. */
   readonly #ready = new Set<PartitionQueue>();
   /** Those without a leader, until the metadata changes. */
@@ -65,6 +82,8 @@ export class Sender {
   readonly #stopListening: () => void;
   readonly #timers = new Set<ClockTimer>();
   readonly #deadlines: Deadlines;
+  /** Undefined without idempotence. */
+  readonly #ids: ProducerIds | undefined;
   #isScheduled = false;
   #refreshProblem = "";
   #isClosed = false;
@@ -78,7 +97,21 @@ export class Sender {
     this.#events = events;
     this.#maxInFlight = Math.min(config["max.in.flight.requests.per.connection"], MAX_USEFUL_IN_FLIGHT);
     this.#requestMs = Math.max(config["socket.timeout.ms"], config["request.timeout.ms"] + ANSWER_SLACK_MS);
-    this.#deadlines = new Deadlines(clock, (nowMs) => this.#expire(nowMs));
+    this.#deadlines = new Deadlines(clock, (nowMs) =>
+      this.#queues.expire(nowMs, (id, error) => events.failed([id], error)),
+    );
+    this.#queues = new PartitionQueues(config);
+    if (config["enable.idempotence"]) {
+      this.#ids = new ProducerIds({
+        config,
+        clock,
+        logger,
+        connection: () => cluster.anyBroker(),
+        timeoutMs: Math.min(config["socket.timeout.ms"], MAX_QUESTION_MS),
+        onId: () => this.#schedule(),
+        onRefused: (error) => events.fatal(error),
+      });
+    }
     this.#stopListening = cluster.onChange(() => this.#retryLeaderless());
   }
 
@@ -86,7 +119,7 @@ export class Sender {
     const nowMs = this.#clock.monotonicMs();
     for (const written of batches) {
       const batch = new QueuedBatch(written, nowMs);
-      const queue = this.#queue(written.topic, written.index);
+      const queue = this.#queues.get(written.topic, written.index);
       queue.batches.push(batch);
       this.#ready.add(queue);
       this.#deadlines.add(batch.deadlineMs);
@@ -96,11 +129,7 @@ export class Sender {
 
   /** Fails all batches of a topic. */
   failTopic(topic: string, error: Error): void {
-    const ids: number[] = [];
-    for (const queue of this.#queues.values()) {
-      if (queue.topic !== topic) continue;
-      for (const batch of [...queue.batches]) if (this.#giveUp(queue, batch)) ids.push(batch.id);
-    }
+    const ids = this.#queues.dropTopic(topic);
     if (ids.length > 0) this.#events.failed(ids, error);
   }
 
@@ -109,22 +138,11 @@ export class Sender {
     this.#isClosed = true;
     this.#stopListening();
     this.#deadlines.close();
+    this.#ids?.close();
     for (const timer of this.#timers) timer.cancel();
     this.#queues.clear();
     this.#ready.clear();
     this.#leaderless.clear();
-  }
-
-  #queue(topic: string, index: number): PartitionQueue {
-    const key = partitionKey({ topic, index });
-    let queue = this.#queues.get(key);
-    if (queue === undefined) {
-      const initialMs = this.#config["retry.backoff.ms"];
-      const maxMs = this.#config["retry.backoff.max.ms"];
-      queue = new PartitionQueue(topic, index, new Backoff({ initialMs, maxMs }));
-      this.#queues.set(key, queue);
-    }
-    return queue;
   }
 
   /** What becomes ready in one turn of the event loop goes into the same requests. */
@@ -137,10 +155,27 @@ export class Sender {
     });
   }
 
+  /** A request has one batch of each partition, so that it takes several to send several. */
   #sendReady(): void {
+    let hasSent = true;
+    while (hasSent) {
+      hasSent = false;
+      for (const [nodeId, sendings] of this.#nextByLeader()) {
+        while (sendings.length > 0 && (this.#requests.get(nodeId) ?? 0) < this.#maxInFlight) {
+          let bytes = 0;
+          const enough = sendings.findIndex(({ batch }) => (bytes += batch.bytes) >= ENOUGH_REQUEST_BYTES);
+          void this.#send(nodeId, sendings.splice(0, enough < 0 ? sendings.length : enough + 1));
+          hasSent = true;
+        }
+      }
+    }
+  }
+
+  /** The next batch of each partition that is ready, by the leaders that have room for a request. */
+  #nextByLeader(): ReadonlyMap<number, Sending[]> {
     const byLeader = new Map<number, Sending[]>();
     for (const queue of this.#ready) {
-      const batch = queue.next;
+      const batch = queue.next();
       if (batch === undefined) {
         this.#ready.delete(queue);
         continue;
@@ -150,24 +185,31 @@ export class Sender {
         this.#lacksLeader(queue, batch);
         continue;
       }
+      if (!this.#hasId(queue, batch)) continue;
+      if ((this.#requests.get(leader.nodeId) ?? 0) >= this.#maxInFlight) continue;
       const sendings = byLeader.get(leader.nodeId);
       if (sendings === undefined) byLeader.set(leader.nodeId, [{ queue, batch }]);
       else sendings.push({ queue, batch });
     }
-    for (const [nodeId, sendings] of byLeader) {
-      while (sendings.length > 0 && (this.#requests.get(nodeId) ?? 0) < this.#maxInFlight) {
-        let bytes = 0;
-        const enough = sendings.findIndex(({ batch }) => (bytes += batch.bytes) >= ENOUGH_REQUEST_BYTES);
-        void this.#send(nodeId, sendings.splice(0, enough < 0 ? sendings.length : enough + 1));
-      }
-    }
+    return byLeader;
+  }
+
+  /** Whether a batch can be given a sequence number, if it needs one. */
+  #hasId({ sequences }: PartitionQueue, batch: QueuedBatch): boolean {
+    if (sequences === undefined || batch.identity !== undefined || !sequences.needsId) return true;
+    if (sequences.spent !== undefined) this.#ids!.discard(sequences.spent);
+    const id = this.#ids!.get();
+    if (id === undefined) batch.problem = this.#ids!.problem;
+    else sequences.begin(id);
+    return id !== undefined;
   }
 
   async #send(nodeId: number, sendings: readonly Sending[]): Promise<void> {
     for (const { queue, batch } of sendings) {
-      batch.isInFlight = true;
-      batch.tries++;
+      queue.sent(batch);
+      // Behind the others that are ready.
       this.#ready.delete(queue);
+      if (queue.next() !== undefined) this.#ready.add(queue);
     }
     this.#requests.set(nodeId, (this.#requests.get(nodeId) ?? 0) + 1);
     let answers: ReadonlyMap<string, ProduceAnswer> | undefined;
@@ -198,34 +240,69 @@ export class Sender {
     const delivered: DeliveredBatch[] = [];
     let refresh = answers === undefined;
     for (const { queue, batch } of sendings) {
-      batch.isInFlight = false;
+      queue.returned(batch);
       this.#ready.add(queue);
       const answer = answers?.get(partitionKey(queue));
-      if (batch.isExpired) {
-        queue.remove(batch);
-      } else if (answer?.errorCode === ErrorCodes.NONE) {
-        queue.remove(batch);
-        queue.backoff.reset();
-        delivered.push({ id: batch.id, baseOffset: answer.baseOffset, appendTimeMs: answer.logAppendTimeMs });
+      const code = answer?.errorCode;
+      if (
+        answer !== undefined &&
+        (code === ErrorCodes.NONE || code === ErrorCodes.DUPLICATE_SEQUENCE_NUMBER)
+      ) {
+        for (const { id, isExpired } of queue.delivered(batch)) {
+          if (!isExpired) delivered.push(withoutOffset(id));
+        }
+        if (batch.isExpired) continue;
+        if (code !== ErrorCodes.NONE) delivered.push(withoutOffset(batch.id));
+        else
+          delivered.push({
+            id: batch.id,
+            baseOffset: answer.baseOffset,
+            appendTimeMs: answer.logAppendTimeMs,
+          });
+      } else if (
+        answer !== undefined &&
+        queue.sequences !== undefined &&
+        OUT_OF_ORDER.has(answer.errorCode)
+      ) {
+        batch.problem = `The broker answered ${errorName(answer.errorCode)}.`;
+        if (queue.outOfOrder(batch) && !batch.isExpired) delivered.push(withoutOffset(batch.id));
       } else if (answer !== undefined && !isRetriable(answer.errorCode)) {
-        queue.remove(batch);
-        this.#events.failed([batch.id], refusedBatch(queue.topic, queue.index, answer));
+        this.#refused(queue, batch, answer);
       } else {
         batch.problem =
           answer === undefined ? problem : `The broker answered ${errorName(answer.errorCode)}.`;
         if (answer !== undefined && needsMetadataRefresh(answer.errorCode)) refresh = true;
-        this.#retry(nodeId, { queue, batch }, answer);
+        queue.forgetExpired();
+        if (queue.batches.includes(batch)) this.#retry(nodeId, { queue, batch }, answer);
       }
+      queue.forgetExpired();
     }
     if (delivered.length > 0) this.#events.delivered(delivered);
     if (refresh) this.#refresh();
   }
 
+  /** No retry helps. */
+  #refused(queue: PartitionQueue, batch: QueuedBatch, answer: ProduceAnswer): void {
+    const { topic, index } = queue;
+    queue.refused(batch);
+    const id = batch.identity?.producerId;
+    const isFenced = id !== undefined && FENCED.has(answer.errorCode);
+    if (isFenced) queue.sequences!.disown(id);
+    if (batch.isExpired) return;
+    if (!isFenced) {
+      this.#events.failed([batch.id], refusedBatch(topic, index, answer));
+      return;
+    }
+    const error = fencedBatch(topic, index, answer.errorCode);
+    this.#logger.error({ topic, partition: index }, error.message);
+    this.#events.failed([batch.id], error);
+  }
+
   #retry(nodeId: number, { queue, batch }: Sending, answer: ProduceAnswer | undefined): void {
     const { topic, index } = queue;
     const { problem, tries } = batch;
-    if (tries > this.#config.retries) {
-      queue.remove(batch);
+    if (tries > this.#config.retries && !batch.isExpired) {
+      queue.expire(batch);
       this.#events.failed([batch.id], triedTooOften(topic, index, tries, problem));
       return;
     }
@@ -288,30 +365,7 @@ export class Sender {
     }, delayMs);
     this.#timers.add(timer);
   }
-
-  /** Fails the batches whose time has run out, and says when the next one's will. */
-  #expire(nowMs: number): number {
-    let nextMs = Infinity;
-    for (const queue of this.#queues.values()) {
-      for (const batch of [...queue.batches]) {
-        if (batch.isExpired) continue;
-        if (batch.deadlineMs > nowMs) {
-          nextMs = Math.min(nextMs, batch.deadlineMs);
-        } else if (this.#giveUp(queue, batch)) {
-          const problem = batch.isInFlight ? "The broker has not answered yet." : batch.problem;
-          const timeoutMs = this.#config["message.timeout.ms"];
-          this.#events.failed([batch.id], timedOutBatch(queue.topic, queue.index, timeoutMs, problem));
-        }
-      }
-    }
-    return nextMs;
-  }
-
-  /** Lets go of a batch. One that is in flight keeps its place until its request has ended, so that none overtakes it. */
-  #giveUp(queue: PartitionQueue, batch: QueuedBatch): boolean {
-    if (batch.isExpired) return false;
-    if (batch.isInFlight) batch.isExpired = true;
-    else queue.remove(batch);
-    return true;
-  }
 }
+
+/** The broker has it, but does not remember where. */
+const withoutOffset = (id: number): DeliveredBatch => ({ id, baseOffset: -1, appendTimeMs: -1 });

@@ -120,11 +120,22 @@ export function sealBatch(batch: WrittenBatch, codec: Codec, identity?: Producer
       sealed.writeInt16BE(codec & Attribute.CODEC, BatchOffset.ATTRIBUTES);
     }
   }
+  sign(sealed, identity);
+  return sealed;
+}
+
+/** The same sealed batch under another identity. The one before is left as it is: a socket may still be writing it. */
+export function resealBatch(sealed: Buffer, identity: ProducerIdentity): Buffer {
+  const copy = Buffer.from(sealed);
+  sign(copy, identity);
+  return copy;
+}
+
+function sign(sealed: Buffer, identity: ProducerIdentity | undefined): void {
   if (identity !== undefined) {
     sealed.writeBigInt64BE(identity.producerId, BatchOffset.PRODUCER_ID);
     sealed.writeInt16BE(identity.producerEpoch, BatchOffset.PRODUCER_EPOCH);
     sealed.writeInt32BE(identity.baseSequence, BatchOffset.BASE_SEQUENCE);
   }
   sealed.writeUInt32BE(crc32c(sealed.subarray(BatchOffset.ATTRIBUTES)), BatchOffset.CRC);
-  return sealed;
 }

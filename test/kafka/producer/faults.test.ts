@@ -3,118 +3,55 @@ import { silentLogger } from "../../../src/logger.ts";
 import { KafkaPayload } from "../../../src/message/payload.ts";
 import { KafkaProducer } from "../../../src/kafka/producer.ts";
 import { ownKafkaTest } from "../kafka-test.ts";
-import { readAll, type ReadRecord } from "./read-all.ts";
-
-/** Produces one message after another to each partition until it is told to stop. */
-class Stream implements AsyncDisposable {
-  readonly producer: KafkaProducer;
-  readonly deliveries: Promise<{
-    readonly value: number;
-    readonly index: number;
-    readonly offset: number;
-  }>[] = [];
-  readonly #topic: string;
-  #stopped = false;
-  #running: Promise<void>;
-  #delivered = 0;
-  #notify: () => void = () => {};
-
-  constructor(servers: string, topic: string, settings: object = {}) {
-    this.#topic = topic;
-    const config = {
-      "bootstrap.servers": servers,
-      "linger.ms": 1,
-      "reconnect.backoff.max.ms": 500,
-      ...settings,
-    };
-    this.producer = new KafkaProducer(config, { logger: silentLogger });
-    this.#running = this.#run();
-    this.#running.catch(() => {});
-  }
-
-  async #run(): Promise<void> {
-    for (let value = 0; !this.#stopped; value++) {
-      const delivery = this.producer
-        .produce(this.#topic, new KafkaPayload(`${value % 16}`, `${value}`))
-        .then(({ partition, offset }) => ({ value, index: partition.index, offset }));
-      delivery.then(
-        () => {
-          this.#delivered++;
-          this.#notify();
-        },
-        () => {},
-      );
-      this.deliveries.push(delivery);
-      // A rate that a test can check afterwards.
-      if (value >= 200) await this.deliveries[value - 200];
-      else if (value % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  /** Resolves when so many more have been delivered. */
-  async progress(count: number): Promise<void> {
-    const goal = this.#delivered + count;
-    while (this.#delivered < goal) await new Promise<void>((resolve) => (this.#notify = resolve));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped = true;
-    await this.producer.close(0);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#running;
-    await this.producer.flush();
-  }
-}
-
-/** Every delivery is where it says, and each partition has its values in the order in which they were produced. */
-async function check(stream: Stream, records: readonly ReadRecord[]): Promise<void> {
-  const byPosition = new Map(
-    records.map(({ partition, offset, value }) => [`${partition}@${offset}`, value]),
-  );
-  for (const { value, index, offset } of await Promise.all(stream.deliveries)) {
-    assert.equal(byPosition.get(`${index}@${offset}`), `${value}`);
-  }
-  const highest = new Map<number, number>();
-  const seen = new Set<string>();
-  for (const { partition, value } of records) {
-    // One that was sent again after its acknowledgement was lost comes twice, but none comes late.
-    if (!seen.has(value!))
-      assert.ok(Number(value) > (highest.get(partition) ?? -1), `${value} is out of order`);
-    seen.add(value!);
-    highest.set(partition, Math.max(Number(value), highest.get(partition) ?? -1));
-  }
-  assert.equal(seen.size, stream.deliveries.length);
-}
+import { readAll } from "./read-all.ts";
+import { checkAtLeastOnce, checkExactlyOnce, Stream } from "./stream.ts";
 
 ownKafkaTest(
-  "a leader that is killed, and brokers that restart, lose nothing and mix up nothing",
-  { brokers: 3, properties: { "min.insync.replicas": "1" } },
+  "brokers that are killed and frozen: every acknowledged message is in the log once, and in order",
+  { brokers: 3, properties: { "min.insync.replicas": "2" } },
   async (kafka, brokers) => {
     const topic = await kafka.createTopic({ partitions: 3, replicas: 3 });
-    await using stream = new Stream(brokers.bootstrapServers, topic);
-    await stream.progress(5_000);
-    for (const broker of brokers.brokers.slice(0, 2)) {
-      if (broker.nodeId === 1) await broker.kill();
-      else await broker.stop();
-      await stream.progress(5_000);
-      await broker.start();
-      await stream.progress(5_000);
-    }
-    await stream.stop();
-    await check(stream, await readAll(kafka, topic, stream.deliveries.length, 3));
+    const hastyTopic = await kafka.createTopic({ partitions: 3, replicas: 3 });
+    const quick = { "socket.timeout.ms": 1_000, "request.timeout.ms": 1_000 };
+    await using stream = new Stream(brokers.bootstrapServers, topic, quick);
+    await using hasty = new Stream(brokers.bootstrapServers, hastyTopic, {
+      ...quick,
+      "message.timeout.ms": 700,
+    });
+    const progress = (): Promise<unknown> => Promise.all([stream.progress(3_000), hasty.progress(3_000)]);
+    await progress();
+    const [first, second] = brokers.brokers;
+    await first!.kill();
+    await progress();
+    await first!.start();
+    await progress();
+    await second!.pause();
+    await progress();
+    await second!.resume();
+    await progress();
+    const outcomes = await stream.stop();
+    const hastyOutcomes = await hasty.stop();
+
+    assert.ok(outcomes.every(({ offset }) => offset !== undefined));
+    const records = await readAll(kafka, topic, outcomes.length, 3);
+    assert.equal(records.length, outcomes.length);
+    checkExactlyOnce(outcomes, records);
+
+    assert.ok(
+      hastyOutcomes.some(({ offset }) => offset === undefined),
+      "its time was too short",
+    );
+    checkExactlyOnce(hastyOutcomes, await readAll(kafka, hastyTopic, 1, 3));
   },
   { timeout: 240_000 },
 );
 
 ownKafkaTest(
-  "messages wait for a broker that is away, and a batch that was in flight is sent again",
+  "without idempotence, a batch that was in flight when its broker was killed is sent again",
   {},
   async (kafka, brokers) => {
     const topic = await kafka.createTopic({ partitions: 2 });
-    await using stream = new Stream(brokers.bootstrapServers, topic);
+    await using stream = new Stream(brokers.bootstrapServers, topic, { "enable.idempotence": false });
     await stream.progress(3_000);
     const [broker] = brokers.brokers;
     await broker!.kill();
@@ -122,10 +59,11 @@ ownKafkaTest(
     await broker!.start();
     await waiting;
     await stream.progress(3_000);
-    await stream.stop();
-    const records = await readAll(kafka, topic, stream.deliveries.length, 2);
-    await check(
-      stream,
+    const outcomes = await stream.stop();
+    assert.ok(outcomes.every(({ offset }) => offset !== undefined));
+    const records = await readAll(kafka, topic, outcomes.length, 2);
+    checkAtLeastOnce(
+      outcomes,
       records.filter(({ value }) => value !== "-1"),
     );
   },

@@ -1,8 +1,14 @@
+import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { KafkaPayload } from "../../../src/message/payload.ts";
 import { resolveProducerConfig, type ResolvedProducerConfig } from "../../../src/kafka/config.ts";
 import type { Leader } from "../../../src/kafka/client/metadata.ts";
-import type { ProduceRequest, ProduceResponse } from "../../../src/kafka/client/produce-apis.ts";
+import {
+  InitProducerId,
+  type InitProducerIdResponse,
+  type ProduceRequest,
+  type ProduceResponse,
+} from "../../../src/kafka/client/produce-apis.ts";
 import type { ProduceAnswer } from "../../../src/kafka/client/produce-request.ts";
 import type { OutgoingBatch } from "../../../src/kafka/client/producer-protocol.ts";
 import { Sender, type SenderCluster } from "../../../src/kafka/client/sender.ts";
@@ -33,6 +39,16 @@ export class Call {
   get content(): string[] {
     return this.request.topics.flatMap(({ name, partitions }) =>
       partitions.map(({ index, records }) => `${name}:${index}=${values(read(Buffer.from(records))).join()}`),
+    );
+  }
+
+  /** What its batches were sent under, as `index: id/epoch+sequence`. */
+  get identities(): string[] {
+    return this.request.topics.flatMap(({ partitions }) =>
+      partitions.map(({ index, records }) => {
+        const bytes = Buffer.from(records);
+        return `${index}: ${bytes.readBigInt64BE(43)}/${bytes.readInt16BE(51)}+${bytes.readInt32BE(53)}`;
+      }),
     );
   }
 
@@ -80,6 +96,10 @@ export class SenderHarness implements SenderCluster {
   refreshes = 0;
   /** What a connection ends in, when it cannot be made. */
   connectError: Error | undefined;
+  /** What InitProducerId is answered with, once each, the last one for ever; an error fails the request. */
+  producerIds: (Partial<InitProducerIdResponse> | Error)[] = [{ producerId: 7n }];
+  /** How often an id was asked for. */
+  idRequests = 0;
   /** Topic to the leaders of its partitions. */
   leaders: Record<string, (Leader | undefined)[]> = {
     t: [1, 1, 2].map((nodeId) => ({ nodeId, leaderEpoch: 5 })),
@@ -105,13 +125,18 @@ export class SenderHarness implements SenderCluster {
         failed: (ids, error) => {
           for (const id of ids) this.events.push(`failed ${id}: ${error.message}`);
         },
+        fatal: (error) => this.events.push(`fatal: ${error.message}`),
       },
     });
   }
 
   /** Adds batches, given as `index=value,value` (of the topic `t`), with ids from 1 up; what they cause has happened. */
-  async add(batches: readonly string[], timeoutMs: number = 60_000): Promise<void> {
-    this.sender.add(batches.map((batch) => this.#write(batch, timeoutMs)));
+  async add(
+    batches: readonly string[],
+    timeoutMs: number = 60_000,
+    changes: Partial<OutgoingBatch> = {},
+  ): Promise<void> {
+    this.sender.add(batches.map((batch) => ({ ...this.#write(batch, timeoutMs), ...changes })));
     await turn();
   }
 
@@ -148,6 +173,18 @@ export class SenderHarness implements SenderCluster {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  anyBroker(): ReturnType<SenderCluster["anyBroker"]> {
+    return Promise.resolve({
+      request: (api) => {
+        assert.equal(api.key, InitProducerId.key);
+        this.idRequests++;
+        const answer = this.producerIds.length > 1 ? this.producerIds.shift()! : this.producerIds[0]!;
+        if (answer instanceof Error) return Promise.reject(answer);
+        return Promise.resolve({ errorCode: 0, producerId: -1n, producerEpoch: 0, ...answer } as never);
+      },
+    });
   }
 
   connection(nodeId: number): ReturnType<SenderCluster["connection"]> {

@@ -19,8 +19,8 @@ test("the batches of all partitions of a leader go in one request, with what the
   assert.deepEqual(t.events, ["delivered 1@40", "delivered 2@7 at 1234", "delivered 3@200"]);
 });
 
-test("the batches of a partition go one after another", async () => {
-  const t = new SenderHarness();
+test("without idempotence the batches of a partition go one after another", async () => {
+  const t = new SenderHarness({ "enable.idempotence": false });
   await t.add(["0=a", "0=b", "1=x"]);
   await t.add(["0=c"]);
   const first = t.call();
