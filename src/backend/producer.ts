@@ -4,6 +4,7 @@ import type { Topic } from "../message/topic.ts";
 /** Where a produced message ended up. */
 export interface Delivery {
   readonly partition: Partition;
+  /** -1, rarely: the brokers have the message, but no longer remember where. */
   readonly offset: number;
   readonly timestampMs: number;
 }

@@ -25,8 +25,8 @@ export interface KafkaProducerOptions {
  * Writes messages to Apache Kafka. They are gathered into batches by partition (`linger.ms`, `batch.size`), and each
  * message's promise resolves when the brokers have acknowledged its batch, as `acks` asks for (by default: all in-sync
  * replicas). What fails for a passing reason is sent again, to the new leader if there is one, until `message.timeout.ms`
- * has passed. Messages of one partition arrive in the order in which they were produced; without idempotence, one whose
- * acknowledgement was lost may arrive twice.
+ * has passed. Messages of one partition arrive in the order in which they were produced, each once; without
+ * `enable.idempotence`, one whose acknowledgement was lost may arrive twice.
  *
  * Encoding runs on the main thread; compression and everything that has to do with the network run on the I/O thread.
  *
