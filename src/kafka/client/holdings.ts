@@ -190,6 +190,8 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
 
   async #handOver(going: readonly Held[], drainMs: number, commitMs: number): Promise<void> {
     const known = going.filter((held) => held.announced);
+    // The main thread must not be told of them in the middle of the drain: it would go on with what has gone.
+    this.#forget(going.filter((held) => !held.announced));
     if (known.length > 0) {
       this.#options.fetcher.stop(known);
       await this.#options.handOvers.ask(++this.#lastId, (id) =>
@@ -204,7 +206,7 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
       );
       await this.#options.stored.flush(commitMs);
     }
-    this.#forget(going);
+    this.#forget(known);
   }
 
   async #look(

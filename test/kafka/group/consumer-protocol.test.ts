@@ -22,6 +22,30 @@ test("a version 0 subscription of an older client holds nothing", () => {
   assert.deepEqual(decodeSubscription(bytes), { topics: ["t"], owned: new Map(), generationId: -1 });
 });
 
+test("what librdkafka's members and Java's write is read", () => {
+  // As librdkafka 2.16 wrote it on a broker, in the third generation of a group: it holds partition 1.
+  const librdkafka = Buffer.from(
+    "0003000000010006676f6c64656e00000018000000010006676f6c64656e0000000100000001000000020000" +
+      "00010006676f6c64656e0000000100000001000000020000",
+    "hex",
+  );
+  const owned = new Map([["golden", [1]]]);
+  assert.deepEqual(decodeSubscription(librdkafka), { topics: ["golden"], owned, generationId: 2 });
+  // As Java's CooperativeStickyAssignor of Kafka 4.1 did: it holds nothing yet.
+  const java = Buffer.from("0003000000010006676f6c64656e00000004000000020000000000000002ffff", "hex");
+  const nothing = { topics: ["golden"], owned: new Map(), generationId: 2 };
+  assert.deepEqual(decodeSubscription(java), nothing);
+  assert.deepEqual(encodeSubscription(["golden"], { owned: new Map(), generationId: 2 }, true), java);
+  // Before version 2 (Kafka 3.4) it is only in the user data.
+  const older = Buffer.from("0001000000010006676f6c64656e000000040000000200000000", "hex");
+  assert.deepEqual(decodeSubscription(older), nothing);
+});
+
+test("an assignment with the user data of another client's leader reads as the partitions in it", () => {
+  const bytes = Buffer.from("0000000000010006676f6c64656e00000001000000000000000400000002", "hex");
+  assert.deepEqual(decodeAssignment(bytes), new Map([["golden", [0]]]));
+});
+
 test("an assignment reads as it was written; no bytes mean nothing", () => {
   const assignment = new Map([
     ["a", [1, 2]],
