@@ -159,10 +159,16 @@ export const CONSUMER_SETTINGS = {
     value: true,
     why: "the checksum of every batch is always verified: a corrupt batch is never processed",
   },
-  /** Can only be `classic`: groups of the newer protocol (KIP-848) are not spoken by this version. */
+  /**
+   * `classic`: members join together, and one of them shares the partitions out. `consumer` (KIP-848, Kafka 4.0 and later):
+   * the brokers do, member by member, and nobody waits for the others; `session.timeout.ms`, `heartbeat.interval.ms` and
+   * `partition.assignment.strategy` are then the brokers' to decide.
+   */
   "group.protocol": {
-    type: "fixed",
-    value: "classic",
-    why: "groups of the newer protocol (KIP-848) are not spoken by this version",
+    type: "enum",
+    values: { classic: "classic", consumer: "consumer" },
+    default: "classic",
   },
+  /** With `group.protocol` `consumer`: which of the brokers' assignors (`uniform`, `range`); by default they choose. */
+  "group.remote.assignor": { type: "string" },
 } as const;

@@ -262,6 +262,11 @@ function brokerProperties(
     "group.coordinator.rebalance.protocols": "classic,consumer",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    // Under the newer protocol (KIP-848) the brokers decide: a member that is silent is out after 6 s.
+    "group.consumer.min.heartbeat.interval.ms": "300",
+    "group.consumer.heartbeat.interval.ms": "300",
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "6000",
     "offsets.topic.replication.factor": replicas,
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.replication.factor": replicas,

@@ -11,7 +11,8 @@ export interface Gone {
 export class GroupSession {
   readonly groupId: string;
   readonly memberId: string;
-  readonly generationId: number;
+  /** Of the classic protocol: it never changes. Under KIP-848 the member epoch, which goes up while the membership lasts. */
+  generationId: number;
   readonly groupInstanceId: string | null;
   /** Set when the member has to join again: drain first. Its value is the reason. */
   readonly rejoin: Latch<string> = new Latch();

@@ -16,6 +16,13 @@ export interface OffsetStoreCluster extends Pick<Cluster, "coordinator" | "forge
   connection(nodeId: number, purpose: ConnectionPurpose): Promise<Pick<BrokerConnection, "request">>;
 }
 
+/** What the coordinator says to a member of KIP-848 whose epoch is not the one that it knows. */
+const MEMBER_ERRORS: ReadonlySet<number> = new Set([
+  ErrorCodes.STALE_MEMBER_EPOCH,
+  ErrorCodes.UNKNOWN_MEMBER_ID,
+  ErrorCodes.FENCED_MEMBER_EPOCH,
+]);
+
 /** Whose offsets are asked for. */
 export interface OffsetGroup {
   readonly groupId: string;
@@ -113,7 +120,7 @@ export async function fetchCommitted(
     if (response !== undefined) {
       if (needsCoordinatorLookup(response.errorCode)) cluster.forgetCoordinator(groupId);
       const asked = missing;
-      missing = stillMissing(groupId, asked, response, committed);
+      missing = stillMissing(group, asked, response, committed);
       const answered = asked.filter((partition) => !missing.includes(partition));
       if (answered.length > 0) options.found?.(answered, committed);
     }
@@ -146,12 +153,14 @@ function offsetFetchRequest(group: OffsetGroup, partitions: readonly PartitionId
 
 /** Takes the offsets out of an answer. Returns the partitions that are to be asked for again. */
 function stillMissing(
-  groupId: string,
+  { groupId, member }: OffsetGroup,
   asked: readonly PartitionId[],
   response: OffsetFetchResponse,
   committed: Map<string, CommittedOffset>,
 ): readonly PartitionId[] {
   if (response.errorCode !== ErrorCodes.NONE) {
+    // Who asks is in another epoch by now, or is out: then it will hear of that, and stop asking.
+    if (member !== undefined && MEMBER_ERRORS.has(response.errorCode)) return asked;
     if (isRetriable(response.errorCode)) return asked;
     throw refused(`The offsets of group ${groupId} cannot be read`, response.errorCode);
   }

@@ -53,6 +53,17 @@ export class SubscribedTopics implements GroupTopics {
     return this.#joinedWith;
   }
 
+  /** The name of the topic that has this id; undefined while it is not known. */
+  nameOf(topicId: string): string | undefined {
+    const { cluster } = this.#options;
+    return cluster.topicNames().find((name) => cluster.topic(name)?.topicId === topicId);
+  }
+
+  /** Resolves when the metadata is of after this call. */
+  refresh(): Promise<void> {
+    return this.#options.cluster.refresh();
+  }
+
   /**
    * Resolves when every topic that was subscribed to by name is there.
    *

@@ -1,0 +1,326 @@
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../clock.ts";
+import { ConsumerError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
+import { whenAborted } from "./abortable.ts";
+import { Backoff } from "./backoff.ts";
+import type { ConsumerGroupHeartbeatResponse } from "./consumer-group-apis.ts";
+import { HeartbeatContents } from "./consumer-group-contents.ts";
+import type { ConsumerGroupRequests } from "./consumer-group-coordinator.ts";
+import { heartbeatError, noSuchProtocol, OUT_OF_GROUP, TRY_AGAIN } from "./consumer-group-errors.ts";
+import { Reconciler, type NamedTopics } from "./consumer-group-reconciler.ts";
+import { ConsumerGroupSession } from "./consumer-group-session.ts";
+import { ErrorCodes, errorName, needsCoordinatorLookup } from "./error-codes.ts";
+import { cannotBeMember } from "./join-errors.ts";
+import { Latch, sleep } from "./latch.ts";
+import type { CommitSession, Membership, MembershipEvents, MembershipState } from "./membership.ts";
+import { SlowJoin } from "./slow-join.ts";
+import { TransportError, UnsupportedBrokerError } from "./transport-error.ts";
+
+export interface ConsumerGroupMemberOptions {
+  readonly groupId: string;
+  readonly groupInstanceId: string | null;
+  readonly rackId: string | null;
+  readonly serverAssignor: string | null;
+  readonly rebalanceTimeoutMs: number;
+  readonly retryBackoffMs: number;
+  readonly retryBackoffMaxMs: number;
+  readonly requests: ConsumerGroupRequests;
+  readonly topics: NamedTopics;
+  readonly events: MembershipEvents;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const JOIN_EPOCH = 0;
+const LEAVE_EPOCH = -1;
+const LEAVE_FOR_A_WHILE_EPOCH = -2;
+/** Until the first answer tells it. */
+const FIRST_INTERVAL_MS = 5_000;
+const LEAVE_MS = 3_000;
+/** A member that was killed is in the group until its session ends: 45 s by the brokers' default. */
+const UNRELEASED_MS = 60_000;
+
+/**
+ * A member of a group under the newer protocol (KIP-848): the coordinator says with each heartbeat what the member should
+ * have. What it should not have any more is drained and committed before the coordinator is told that it is free; nobody
+ * waits for anybody else, and what stays is not disturbed.
+ */
+export class ConsumerGroupMember implements Membership {
+  readonly memberId: string = randomUUID();
+  readonly #options: ConsumerGroupMemberOptions;
+  readonly #contents: HeartbeatContents;
+  readonly #backoff: Backoff;
+  readonly #slowJoin: SlowJoin;
+  readonly #stopped = new AbortController();
+  readonly #running: Promise<void>;
+  #stopping: Promise<void> | undefined;
+  #state: MembershipState = "joining";
+  #session: ConsumerGroupSession | undefined;
+  #commitSession: CommitSession | undefined;
+  #commitsChanged = new Latch();
+  /** Set when the coordinator should hear of something before the next heartbeat is due. */
+  #urgent = new Latch();
+  #intervalMs = FIRST_INTERVAL_MS;
+  #hasAsked = false;
+  #unreleasedSinceMs: number | undefined;
+  /** What ends it for good. */
+  #failure: ConsumerError | undefined;
+
+  constructor(options: ConsumerGroupMemberOptions) {
+    const { groupId, clock, logger, events } = options;
+    this.#options = options;
+    this.#contents = new HeartbeatContents(options);
+    this.#backoff = new Backoff({ initialMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs });
+    this.#slowJoin = new SlowJoin(groupId, clock, logger);
+    this.#running = this.#run()
+      .catch((error: unknown) => {
+        events.fatal(new ConsumerError(`Group ${groupId}: the membership has failed.`, { cause: error }));
+      })
+      .finally(() => {
+        this.#state = "stopped";
+        this.#commit(undefined);
+      });
+  }
+
+  get state(): MembershipState {
+    return this.#state;
+  }
+
+  get commitSession(): CommitSession | undefined {
+    return this.#commitSession;
+  }
+
+  rejoin(): void {
+    this.#urgent.set();
+  }
+
+  expel(reason: string): void {
+    this.#session?.gone.set({ errorCode: 0, reason });
+  }
+
+  stop(_reason: string, timeoutMs: number): Promise<void> {
+    this.#stopped.abort();
+    this.#stopping ??= Promise.all([this.#leave(timeoutMs), this.#running]).then(() => {});
+    return this.#stopping;
+  }
+
+  async #run(): Promise<void> {
+    const { groupId, groupInstanceId, clock } = this.#options;
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      const session = new ConsumerGroupSession({
+        groupId,
+        groupInstanceId,
+        memberId: this.memberId,
+        generationId: JOIN_EPOCH,
+        cleanAtMs: clock.monotonicMs(),
+      });
+      this.#session = session;
+      this.#state = "joining";
+      await this.#live(session);
+    }
+  }
+
+  /** One membership, from its join to its end. */
+  async #live(session: ConsumerGroupSession): Promise<void> {
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    this.#stopped.signal.addEventListener("abort", end);
+    if (this.#stopped.signal.aborted) end();
+    void session.gone.promise.then(end);
+    const reconciler = new Reconciler({
+      ...this.#options,
+      session,
+      changed: () => this.#urgent.set(),
+      draining: (isDraining) => {
+        if (!over.signal.aborted) this.#state = isDraining ? "revoking" : "stable";
+      },
+      signal: over.signal,
+    });
+    this.#contents.restart();
+    try {
+      let pause: Pause = { forMs: 0, unlessUrgent: true };
+      for (;;) {
+        await this.#pause(pause, over.signal);
+        if (over.signal.aborted) break;
+        pause = await this.#beat(session, reconciler, over.signal);
+      }
+    } finally {
+      this.#stopped.signal.removeEventListener("abort", end);
+    }
+    this.#commit(undefined);
+    if (!this.#stopped.signal.aborted) await this.#mourn(session, reconciler);
+  }
+
+  async #pause({ forMs, unlessUrgent }: Pause, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const waits: Promise<void>[] = [];
+    if (unlessUrgent) waits.push(this.#urgent.promise);
+    if (forMs === Infinity) waits.push(whenAborted(signal, over.signal));
+    else waits.push(sleep(this.#options.clock, forMs, AbortSignal.any([signal, over.signal])));
+    await Promise.race(waits);
+    over.abort();
+  }
+
+  /** One heartbeat. Returns when the next one is due. */
+  async #beat(session: ConsumerGroupSession, reconciler: Reconciler, signal: AbortSignal): Promise<Pause> {
+    const { topics, requests, clock, logger, groupId } = this.#options;
+    this.#urgent = new Latch();
+    const names = topics.names();
+    const isJoining = session.generationId === JOIN_EPOCH;
+    // The coordinator takes nobody who wants nothing: a pattern may match only later.
+    if (isJoining && names.length === 0) return { forMs: Infinity, unlessUrgent: true };
+    const owned = reconciler.report;
+    const request = this.#contents.next(session, names, owned);
+    const sentAtMs = clock.monotonicMs();
+    // The answer may bring another epoch.
+    if (!isJoining) this.#commit("held");
+    this.#hasAsked = true;
+    let answer: ConsumerGroupHeartbeatResponse;
+    try {
+      answer = await requests.heartbeat(request, this.#intervalMs * 2, signal);
+    } catch (error) {
+      if (signal.aborted) return NOW;
+      if (!TransportError.is(error)) {
+        this.#fail(
+          session,
+          error instanceof UnsupportedBrokerError
+            ? noSuchProtocol(groupId, error)
+            : cannotBeMember(groupId, error),
+        );
+        return NOW;
+      }
+      requests.forgetCoordinator();
+      logger.debug({ groupId, error }, "A heartbeat was not answered; it is sent again.");
+      return this.#again(session, error.message);
+    }
+    if (answer.errorCode !== ErrorCodes.NONE) return this.#refused(session, answer);
+    this.#backoff.reset();
+    this.#slowJoin.joined();
+    this.#unreleasedSinceMs = undefined;
+    this.#contents.answered(names, owned);
+    this.#intervalMs = answer.heartbeatIntervalMs;
+    session.advance(answer.memberEpoch);
+    session.cleanAtMs = sentAtMs;
+    if (isJoining) this.#joined(session);
+    this.#commit("ready", session);
+    if (answer.assignment !== null) reconciler.aim(answer.assignment, sentAtMs);
+    return { forMs: this.#intervalMs, unlessUrgent: true };
+  }
+
+  #joined(session: ConsumerGroupSession): void {
+    const { groupId, logger, events } = this.#options;
+    this.#state = "stable";
+    logger.info(
+      { groupId, memberId: this.memberId, memberEpoch: session.generationId },
+      "Joined the group (KIP-848).",
+    );
+    events.member(this.memberId);
+    events.assigned(session, []);
+  }
+
+  #refused(session: ConsumerGroupSession, answer: ConsumerGroupHeartbeatResponse): Pause {
+    const { requests, clock, groupId, logger } = this.#options;
+    const { errorCode, errorMessage } = answer;
+    if (OUT_OF_GROUP.has(errorCode)) {
+      session.gone.set({
+        errorCode,
+        reason: `the coordinator answered a heartbeat with ${errorName(errorCode)}`,
+      });
+      return NOW;
+    }
+    if (TRY_AGAIN.has(errorCode)) {
+      if (needsCoordinatorLookup(errorCode)) requests.forgetCoordinator();
+      return this.#again(session, errorName(errorCode));
+    }
+    if (errorCode === ErrorCodes.UNRELEASED_INSTANCE_ID) {
+      const nowMs = clock.monotonicMs();
+      if (this.#unreleasedSinceMs === undefined) {
+        this.#unreleasedSinceMs = nowMs;
+        logger.warn(
+          { groupId, groupInstanceId: session.groupInstanceId, waitsMs: UNRELEASED_MS },
+          "Another member has this group.instance.id still: waiting for its session to end.",
+        );
+      }
+      if (nowMs - this.#unreleasedSinceMs < UNRELEASED_MS) return this.#again(session, errorName(errorCode));
+    }
+    this.#fail(session, heartbeatError(groupId, errorCode, errorMessage), errorCode);
+    return NOW;
+  }
+
+  /** The same once more, after a pause, and in full: nobody knows what the coordinator has heard. */
+  #again(session: ConsumerGroupSession, reason: string): Pause {
+    this.#contents.restart();
+    if (session.generationId === JOIN_EPOCH) this.#slowJoin.failed(reason);
+    else this.#commit("ready", session);
+    return { forMs: Math.min(this.#intervalMs, this.#backoff.next()), unlessUrgent: false };
+  }
+
+  #fail(session: ConsumerGroupSession, error: ConsumerError, errorCode: number = -1): void {
+    this.#failure = error;
+    session.gone.set({ errorCode, reason: error.message });
+  }
+
+  /** Everything that was held is somebody else's. Resolves when the main thread knows. */
+  async #mourn(session: ConsumerGroupSession, reconciler: Reconciler): Promise<void> {
+    const { events, logger, groupId } = this.#options;
+    const { errorCode, reason } = session.gone.value ?? { errorCode: 0, reason: "unknown" };
+    const held = reconciler.end();
+    const wasIn = session.generationId !== JOIN_EPOCH;
+    this.#state = "lost";
+    if (wasIn) logger.warn({ groupId, memberId: this.memberId, reason }, "Lost the assignment.");
+    if (this.#failure !== undefined) {
+      events.fatal(this.#failure);
+      this.#stopped.abort();
+    }
+    // Whoever gave up itself is still a member for the coordinator: it must hear of it, for the others' sake.
+    const left = errorCode === 0 ? this.#leave(LEAVE_MS) : undefined;
+    await Promise.all([left, wasIn ? events.lost(session, held, reason) : undefined]);
+  }
+
+  #commit(state: "ready", session: ConsumerGroupSession): void;
+  #commit(state: "held" | undefined): void;
+  #commit(state: "ready" | "held" | undefined, session?: ConsumerGroupSession): void {
+    const before = this.#commitsChanged;
+    const latch = (this.#commitsChanged = new Latch());
+    if (state === "ready" && session !== undefined) this.#commitSession = { state, session };
+    else if (state === "held") this.#commitSession = { state, changed: latch.promise };
+    else this.#commitSession = undefined;
+    before.set();
+  }
+
+  async #leave(timeoutMs: number): Promise<void> {
+    if (!this.#hasAsked || this.#failure !== undefined) return;
+    const { requests, groupId, groupInstanceId, logger } = this.#options;
+    const request = {
+      groupId,
+      memberId: this.memberId,
+      memberEpoch: groupInstanceId === null ? LEAVE_EPOCH : LEAVE_FOR_A_WHILE_EPOCH,
+      instanceId: groupInstanceId,
+      rackId: null,
+      rebalanceTimeoutMs: -1,
+      subscribedTopicNames: null,
+      serverAssignor: null,
+      topicPartitions: null,
+    };
+    try {
+      const { errorCode } = await requests.heartbeat(request, timeoutMs, AbortSignal.timeout(timeoutMs));
+      if (errorCode === ErrorCodes.NONE || OUT_OF_GROUP.has(errorCode)) return;
+      throw new ConsumerError(`The coordinator answered with ${errorName(errorCode)}.`);
+    } catch (error) {
+      logger.warn(
+        { groupId, memberId: this.memberId, error },
+        "Could not tell the coordinator that this member leaves; it will find out by the session timeout.",
+      );
+    }
+  }
+}
+
+/** How long to wait for the next heartbeat, and whether something urgent cuts that short. */
+interface Pause {
+  readonly forMs: number;
+  readonly unlessUrgent: boolean;
+}
+
+const NOW: Pause = { forMs: 0, unlessUrgent: false };

@@ -1,0 +1,147 @@
+import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../logger.ts";
+import { whenAborted } from "./abortable.ts";
+import type { TopicPartitions } from "./consumer-group-apis.ts";
+import { ConsumerGroupAssignment, type OwnedPartition } from "./consumer-group-assignment.ts";
+import type { ConsumerGroupSession } from "./consumer-group-session.ts";
+import type { GroupTopics } from "./group-requests.ts";
+import { Latch, sleep } from "./latch.ts";
+import type { MembershipEvents } from "./membership.ts";
+import type { PartitionId } from "./protocol.ts";
+
+/** What the commit at the end of a drain is given, at most; and its share where the whole is short. */
+const COMMIT_MS = 3_000;
+const COMMIT_SHARE = 0.25;
+/** How soon a topic whose name is not known is looked for again. */
+const LOOK_UP_MS = 250;
+
+/** What a membership under KIP-848 takes from the topics' metadata. */
+export interface NamedTopics extends Pick<GroupTopics, "names"> {
+  /** The name of the topic that has this id; undefined while it is not known. */
+  nameOf(topicId: string): string | undefined;
+  /** Resolves when the metadata is of after this call. */
+  refresh(): Promise<void>;
+}
+
+export interface ReconcilerOptions {
+  readonly session: ConsumerGroupSession;
+  readonly topics: NamedTopics;
+  readonly rebalanceTimeoutMs: number;
+  readonly events: Pick<MembershipEvents, "assigned" | "revoke">;
+  /** What is owned has changed: the coordinator waits for that. */
+  readonly changed: () => void;
+  /** Partitions are being drained, or no more. */
+  readonly draining: (isDraining: boolean) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Aborts when the membership is over. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Brings what a member has to what the coordinator wants it to have: hands over first, drained and committed, and tells the
+ * coordinator; takes second. What is wanted may change in the middle.
+ */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #assignment: ConsumerGroupAssignment;
+  #aimed = new Latch();
+  #orderedAtMs = 0;
+  #running = false;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#assignment = new ConsumerGroupAssignment((topicId) => options.topics.nameOf(topicId));
+  }
+
+  /** What is owned, as the coordinator is told of it. */
+  get report(): readonly TopicPartitions[] {
+    return this.#assignment.report;
+  }
+
+  /** The coordinator wants this; `orderedAtMs` is when the heartbeat was sent that brought it. Rejects never. */
+  aim(target: readonly TopicPartitions[], orderedAtMs: number): void {
+    this.#assignment.aim(target);
+    this.#orderedAtMs = orderedAtMs;
+    this.#aimed.set();
+    this.#aimed = new Latch();
+    if (!this.#running) void this.#run();
+  }
+
+  /** The membership is over. Returns what was held. */
+  end(): readonly PartitionId[] {
+    return this.#assignment.clear().map(partitionOf);
+  }
+
+  async #run(): Promise<void> {
+    const { signal, session, events, changed } = this.#options;
+    this.#running = true;
+    while (!signal.aborted) {
+      const { excess } = this.#assignment;
+      if (excess.length > 0) {
+        if (!(await this.#handOver(excess))) break;
+        this.#assignment.give(excess);
+        changed();
+        continue;
+      }
+      const { missing } = this.#assignment;
+      if (missing.length > 0) {
+        this.#assignment.take(missing);
+        events.assigned(session, missing.map(partitionOf));
+        changed();
+      } else if (this.#assignment.isUnclear) await this.#lookUp();
+      else break;
+    }
+    this.#running = false;
+  }
+
+  /** Asks for the names of topics that are not known yet, until something else is wanted. */
+  async #lookUp(): Promise<void> {
+    const { topics, clock, signal, logger } = this.#options;
+    const aimed = this.#aimed;
+    const over = new AbortController();
+    const refreshed = topics.refresh().catch((error: unknown) => {
+      logger.debug({ error }, "The metadata of a topic that was assigned could not be had.");
+    });
+    await Promise.race([refreshed, aimed.promise, whenAborted(signal, over.signal)]);
+    if (this.#assignment.isUnclear && !aimed.isSet && !signal.aborted) {
+      await Promise.race([sleep(clock, LOOK_UP_MS, AbortSignal.any([signal, over.signal])), aimed.promise]);
+    }
+    over.abort();
+  }
+
+  /** Resolves to whether it was drained and is still ours to tell of. */
+  async #handOver(partitions: readonly OwnedPartition[]): Promise<boolean> {
+    const { events, session, clock, rebalanceTimeoutMs, signal, logger, draining } = this.#options;
+    // The coordinator counts from when it gave the order.
+    const leftMs = Math.max(0, this.#orderedAtMs + rebalanceTimeoutMs - clock.monotonicMs());
+    const commitMs = Math.min(COMMIT_MS, leftMs * COMMIT_SHARE);
+    const { groupId } = session;
+    logger.info(
+      { groupId, partitions: partitions.length, drainMs: leftMs - commitMs },
+      "Draining: the group gives partitions to others.",
+    );
+    draining(true);
+    const over = new AbortController();
+    const ending = await Promise.race([
+      events
+        .revoke(session, partitions.map(partitionOf), leftMs - commitMs, commitMs)
+        .then(() => "drained" as const),
+      whenAborted(signal, over.signal).then(() => "over" as const),
+      sleep(clock, leftMs, over.signal).then(() => "late" as const),
+    ]);
+    over.abort();
+    draining(false);
+    if (ending === "late") {
+      session.gone.set({
+        errorCode: 0,
+        reason: "the drain took longer than the group could wait (max.poll.interval.ms)",
+      });
+    }
+    return ending === "drained" && !signal.aborted;
+  }
+}
+
+function partitionOf({ topic, index }: OwnedPartition): PartitionId {
+  return { topic, index };
+}
