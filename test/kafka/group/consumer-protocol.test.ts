@@ -23,7 +23,7 @@ test("a version 0 subscription of an older client holds nothing", () => {
 });
 
 test("what librdkafka's members and Java's write is read", () => {
-  // As librdkafka 2.16 wrote it on a broker, in the third generation of a group: it holds partition 1.
+  // As librdkafka 2.16 wrote it to a broker: it holds partition 1, since generation 2.
   const librdkafka = Buffer.from(
     "0003000000010006676f6c64656e00000018000000010006676f6c64656e0000000100000001000000020000" +
       "00010006676f6c64656e0000000100000001000000020000",
