@@ -39,11 +39,9 @@ export function takeMainStack(taken: (stack: string) => void): Disposable {
     session.post("Debugger.disable", end);
     taken(frames.join("\n"));
   });
-  // The answer comes after the event of a pause that was there before.
-  session.post("Debugger.enable", () => {
-    if (isOver) return;
-    isAsked = true;
-    session.post("Debugger.pause");
-  });
+  // Before its answer comes the event of a pause that was there before. Both requests go at once: they are served in the
+  // same moment, and the main thread must not come any further in between.
+  session.post("Debugger.enable", () => (isAsked = true));
+  session.post("Debugger.pause");
   return { [Symbol.dispose]: end };
 }
