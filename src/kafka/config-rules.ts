@@ -74,6 +74,25 @@ function settleIdempotence({ values, given }: ResolvedTable): void {
   );
 }
 
+/** What the brokers decide under one of the two group protocols has no effect when it is set here. */
+const OF_CLASSIC = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"] as const;
+
+function isBrokers({ values }: ResolvedTable, key: string): boolean {
+  return values["group.protocol"] === "consumer" && (OF_CLASSIC as readonly string[]).includes(key);
+}
+
+function checkGroupProtocol({ values, given }: ResolvedTable): void {
+  if (!("group.protocol" in values)) return;
+  const isConsumer = values["group.protocol"] === "consumer";
+  const useless = (isConsumer ? OF_CLASSIC : ["group.remote.assignor"]).find((key) => given.has(key));
+  if (useless === undefined) return;
+  throw new ConfigurationError(
+    isConsumer
+      ? `"${useless}" has no effect while "group.protocol" is consumer, since the brokers decide: leave it out.`
+      : `"${useless}" has no effect while "group.protocol" is classic: set that to consumer, or leave this out.`,
+  );
+}
+
 function checkSizesAndTimes(table: ResolvedTable): void {
   const { values } = table;
   const fetch = values["fetch.max.bytes"];
@@ -147,8 +166,9 @@ function checkSecurity({ values, given }: ResolvedTable): void {
 export function applyRules(table: ResolvedTable): void {
   fillDependentDefaults(table);
   for (const order of ORDERS) {
-    if (order.less in table.values) checkOrder(table, order);
+    if (order.less in table.values && !isBrokers(table, order.less)) checkOrder(table, order);
   }
+  checkGroupProtocol(table);
   checkSizesAndTimes(table);
   settleIdempotence(table);
   checkSecurity(table);

@@ -23,10 +23,6 @@ export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
     why: "the number of messages is chosen at each poll.",
   },
   {
-    keys: ["group.remote.assignor"],
-    why: "it belongs to the newer group protocol (KIP-848), which is not part of this version.",
-  },
-  {
     keys: ["transactional.id", "transaction.timeout.ms", "enable.gapless.guarantee"],
     why: "transactional producing is not part of this version.",
   },
