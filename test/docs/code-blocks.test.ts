@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { codeBlocks, ROOT, type CodeBlock } from "./code-blocks.ts";
@@ -10,7 +10,8 @@ import { codeBlocks, ROOT, type CodeBlock } from "./code-blocks.ts";
  * The blocks as files, in a folder where `arroyo` means this project's sources. It lies in the project, since what is
  * under node_modules is not compiled and what is elsewhere does not find it.
  */
-const folder = mkdtempSync(join(ROOT, "test", "docs", ".blocks-"));
+mkdirSync(join(ROOT, ".data"), { recursive: true });
+const folder = mkdtempSync(join(ROOT, ".data", "blocks-"));
 after(() => rmSync(folder, { recursive: true }));
 
 const blocks = codeBlocks().filter(({ info }) => info === "ts" || info === "ts run");
@@ -38,7 +39,7 @@ describe("code in the docs", () => {
     writeFileSync(
       join(folder, "tsconfig.json"),
       JSON.stringify({
-        extends: "../../../tsconfig.json",
+        extends: "../../tsconfig.json",
         compilerOptions: {
           paths: Object.fromEntries(
             [
@@ -51,7 +52,7 @@ describe("code in the docs", () => {
               "metrics/opentelemetry",
             ].map((entry) => [
               entry === "index" ? "arroyo" : `arroyo/${entry.replace(/\/index$/, "")}`,
-              [`../../../src/${entry}.ts`],
+              [`../../src/${entry}.ts`],
             ]),
           ),
           // A reader writes neither types for what they export nor uses for everything that is shown.
@@ -75,8 +76,8 @@ describe("code in the docs", () => {
         /from "arroyo(?:\/([a-z/]+))?"/g,
         (_all, entry: string | undefined) =>
           entry === undefined
-            ? 'from "../../../src/index.ts"'
-            : `from "../../../src/${entry}${entry.startsWith("metrics/") ? "" : "/index"}.ts"`,
+            ? 'from "../../src/index.ts"'
+            : `from "../../src/${entry}${entry.startsWith("metrics/") ? "" : "/index"}.ts"`,
       );
       writeFileSync(file, code);
       const ran = await output(process.execPath, [file]);
