@@ -10,7 +10,9 @@ export interface BenchTopic {
   readonly value: (i: number) => Buffer;
 }
 
-const BATCH_MESSAGES = 2_000;
+/** As librdkafka fills its batches when they are set to 256 kB, which the peers' topics were written with. */
+const BATCH_BYTES = 262_144;
+const MOST_BATCH_MESSAGES = 2_000;
 const DISTINCT_BATCHES = 24;
 const IN_FLIGHT = 4;
 
@@ -29,10 +31,11 @@ export async function fillTopics(bootstrapServers: string, topics: readonly Benc
 }
 
 async function fillTopic(connection: Connection, topic: BenchTopic): Promise<void> {
-  const batches = Array.from({ length: DISTINCT_BATCHES }, (_, batch) => encode(topic, batch));
+  const perBatch = Math.min(MOST_BATCH_MESSAGES, Math.floor(BATCH_BYTES / topic.value(0).length));
+  const batches = Array.from({ length: DISTINCT_BATCHES }, (_, batch) => encode(topic, batch, perBatch));
   const under = new Set<Promise<void>>();
   let partition = 0;
-  for (let written = 0, batch = 0; written < topic.messages; written += BATCH_MESSAGES, batch++) {
+  for (let written = 0, batch = 0; written < topic.messages; written += perBatch, batch++) {
     const bytes = batches[batch % batches.length] as Buffer;
     const sent = retried(connection, topic.name, partition++ % topic.partitions, bytes).finally(() =>
       under.delete(sent),
@@ -43,11 +46,11 @@ async function fillTopic(connection: Connection, topic: BenchTopic): Promise<voi
   await Promise.all(under);
 }
 
-function encode(topic: BenchTopic, batch: number): Buffer {
-  const messages = Array.from({ length: BATCH_MESSAGES }, (_, i) => ({
+function encode(topic: BenchTopic, batch: number, size: number): Buffer {
+  const messages = Array.from({ length: size }, (_, i) => ({
     topic: topic.name,
     key: Buffer.from(String(i % 1_000)),
-    value: topic.value(batch * BATCH_MESSAGES + i),
+    value: topic.value(batch * size + i),
     timestamp: BigInt(Date.now()),
   }));
   return createRecordsBatch(messages, { compression: topic.codec }).buffer;

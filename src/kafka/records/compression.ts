@@ -1,6 +1,6 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DecompressionLimitError } from "./decompression-limit-error.ts";
-import { checkLz4Frame } from "./lz4-frame.ts";
+import { decompressLz4 } from "./lz4-frame.ts";
 import { snappyBlocks, snappyBlockSize } from "./snappy-block.ts";
 import { wasmCodec } from "./wasm-codec.ts";
 
@@ -63,8 +63,7 @@ export function decompress(codec: number, bytes: Buffer, maxBytes: number): Buff
     case Codec.SNAPPY:
       return unsnappy(bytes, maxBytes);
     case Codec.LZ4:
-      checkLz4Frame(bytes, maxBytes);
-      return wasmCodec.run("lz4_decompress", bytes);
+      return decompressLz4(bytes, maxBytes);
     case Codec.ZSTD:
       return inflate(zstdDecompressSync, bytes, zstdContentSize(bytes), maxBytes);
     default:

@@ -1,11 +1,5 @@
 import { readFileSync } from "node:fs";
-
-/** What is used of the WebAssembly API, which has no types in Node's own. */
-interface WebAssemblyApi {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-}
-const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyApi };
+import { KEPT_MEMORY_BYTES, WebAssembly } from "./web-assembly.ts";
 
 /** What the WebAssembly module of @platformatic/wasm-utils exports. */
 interface CodecExports {
@@ -13,18 +7,14 @@ interface CodecExports {
   alloc(length: number): number;
   dealloc(at: number, length: number): void;
   lz4_compress(at: number, length: number): bigint;
-  lz4_decompress(at: number, length: number): bigint;
   snappy_compress(at: number, length: number): bigint;
   snappy_decompress(at: number, length: number): bigint;
 }
 
-export type WasmFunction = "lz4_compress" | "lz4_decompress" | "snappy_compress" | "snappy_decompress";
-
-/** An instance whose memory has grown beyond this is not kept: WebAssembly memory never shrinks. */
-const KEPT_MEMORY_BYTES = 64 * 1024 * 1024;
+export type WasmFunction = "lz4_compress" | "snappy_compress" | "snappy_decompress";
 
 /**
- * lz4 and snappy in WebAssembly: the code of @platformatic/wasm-utils in an instance of our own. The package's own one is
+ * lz4 (one way: {@link "./lz4-decoder.ts"} is the other) and snappy in WebAssembly: the code of @platformatic/wasm-utils in an instance of our own. The package's own one is
  * shared by everybody in the thread, and its heap is damaged a little by each input that it cannot read: it ends such a
  * call in the middle, with its memory still taken. So an instance that has failed is thrown away (a new one takes 0.1 ms).
  */
