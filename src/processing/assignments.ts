@@ -96,7 +96,8 @@ export class Assignments<T> {
    * @throws DeadlineError (it rejects) when the commit takes longer than `commitTimeoutMs`.
    */
   async drain(deadline: AbortSignal, commitTimeoutMs: number): Promise<void> {
-    await this.#draining?.done;
+    // Nothing is awaited where none is under way: a revocation could begin one just then, and the chain be closed twice.
+    while (this.#draining !== undefined) await this.#draining.done;
     await this.#drainCurrent(deadline, { commitTimeoutMs });
   }
 

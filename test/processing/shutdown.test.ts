@@ -44,6 +44,20 @@ describe("a shutdown", () => {
     assert.deepEqual(bench.chain.calls, ["close", "join"]);
   });
 
+  it("closes the chain once, at whatever moment a revocation comes", async () => {
+    for (let turns = 0; turns < 30; turns++) {
+      await using bench = new Bench();
+      await bench.start(P0);
+      bench.consumer.send(P0, "a");
+      await bench.settle();
+      bench.processor.signalShutdown();
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      void bench.consumer.revoke([P0]);
+      await bench.stop();
+      assert.deepEqual(bench.ended, { error: undefined }, `after ${turns} turns`);
+    }
+  });
+
   it("comes from an AbortSignal, too", async () => {
     await using bench = new Bench();
     const controller = new AbortController();
