@@ -4,6 +4,8 @@ import type { Dashboard } from "../dashboard/dashboard.ts";
 import { KafkaDlqProducer } from "../dlq/kafka-producer.ts";
 import { DlqPolicy } from "../dlq/policy.ts";
 import { ArroyoError, ConfigurationError } from "../errors.ts";
+import type { HealthServer } from "../health/server.ts";
+import type { Logger } from "../logger.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
 import { StreamProcessor } from "../processing/processor.ts";
@@ -32,6 +34,7 @@ pipeline()...commit(), or a function that makes one:
   --dlq TOPIC                where invalid messages go; without it they are counted, logged and dropped
   --per-partition            a chain of strategies for each partition
   --join-timeout DURATION    how long the strategies may take to finish on a revocation and at the end (default 25s)
+  --health-port PORT         the probes /livez, /readyz and /healthz, answered also while the pipeline blocks its thread
   --metrics-port PORT        Prometheus metrics at http://localhost:PORT/metrics (needs the package prom-client)
   --dashboard PORT           a page at http://localhost:PORT that shows how it goes, for this machine only
   --json                     log lines as JSON, also on a terminal, and the summary as one line of JSON
@@ -56,6 +59,7 @@ const FLAGS = {
   dlq: "string",
   "per-partition": "boolean",
   "join-timeout": "string",
+  "health-port": "string",
   "metrics-port": "string",
   dashboard: "string",
   json: "boolean",
@@ -74,6 +78,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const dlq = strings["dlq"] === undefined ? undefined : named("--dlq", strings["dlq"]);
   const joinTimeout = strings["join-timeout"];
   const joinTimeoutMs = joinTimeout === undefined ? undefined : parseDuration("--join-timeout", joinTimeout);
+  const healthPort = port(given, "health-port");
   const metricsPort = port(given, "metrics-port");
   const dashboardPort = port(given, "dashboard");
   const settings = settingsOf(given.lists["set"] ?? []);
@@ -111,6 +116,8 @@ export async function run(args: readonly string[]): Promise<number> {
       metrics,
     });
     dashboard?.follow(processor);
+    await using health = await openHealth(healthPort, processor, report.logger);
+    if (health !== undefined) report.note(`health at http://localhost:${health.port}/healthz`);
     using _signals = onSignals((signal) => {
       report.note(`${signal}: finishing what is in flight, then committing it`);
       processor.signalShutdown();
@@ -147,6 +154,18 @@ async function open(
   }
   const topics = topic instanceof RegExp ? [] : topic.map(({ name }) => name);
   return await openLocal({ folder: local, topics, group: group ?? "arroyo", logger: common.logger });
+}
+
+async function openHealth(
+  port: number | undefined,
+  watch: StreamProcessor<KafkaPayload>,
+  logger: Logger,
+): Promise<HealthServer | undefined> {
+  if (port === undefined) return undefined;
+  const { HealthServer } = await import("../health/server.ts");
+  const health = new HealthServer({ watch, port, logger });
+  await health.listen();
+  return health;
 }
 
 async function openDashboard(

@@ -5,9 +5,11 @@ import type { AddressInfo } from "node:net";
 import type { Consumer } from "../backend/consumer.ts";
 import { systemClock, type Clock, type ClockTimer } from "../clock.ts";
 import { ConfigurationError, InvalidStateError } from "../errors.ts";
+import { HealthMonitor } from "../health/monitor.ts";
+import { resolveRules, type HealthRules, type ResolvedHealthRules } from "../health/rules.ts";
+import type { HealthSource } from "../health/source.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import { Observer } from "./observer.ts";
-import type { HealthState } from "./state.ts";
 
 const EVERY_MS = 1_000;
 /** Names under which this machine calls itself: a page elsewhere must not read along through another name. */
@@ -39,8 +41,8 @@ export interface DashboardOptions<T> {
   readonly port: number;
   /** Default: this machine only. */
   readonly host?: string | undefined;
-  /** Health checks to show. Default: none. */
-  readonly health?: (() => readonly HealthState[]) | undefined;
+  /** What counts as healthy; give the same as to the HealthServer. */
+  readonly rules?: HealthRules | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -66,17 +68,20 @@ export class Dashboard<T> implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #pages: ReadonlyMap<string, PageFile>;
   readonly #clients = new Set<ServerResponse>();
+  readonly #rules: ResolvedHealthRules;
+  #monitor: HealthMonitor | undefined;
   #timer: ClockTimer | undefined;
   #lastEventId = 0;
   #latest = "";
   #followed = false;
 
   private constructor(options: DashboardOptions<T>) {
-    const { title, consumer, clock = systemClock, health = () => [] } = options;
+    const { title, consumer, clock = systemClock } = options;
     this.#clock = clock;
     this.#host = options.host ?? "127.0.0.1";
     this.#loopback = this.#host === "127.0.0.1" || this.#host === "::1" || this.#host === "localhost";
-    this.#observer = new Observer({ title, consumer, clock, health });
+    this.#observer = new Observer({ title, consumer, clock, health: () => this.#monitor?.checks() ?? [] });
+    this.#rules = resolveRules(options.rules);
     this.#pages = new Map([
       ["/", pageFile("index.html", "text/html; charset=utf-8")],
       ["/page.js", pageFile("page.js", "text/javascript; charset=utf-8")],
@@ -121,11 +126,13 @@ export class Dashboard<T> implements AsyncDisposable {
   }
 
   /** Says which processor the page is about. @throws InvalidStateError the second time. */
-  follow(processor: object): void {
+  follow(processor: HealthSource): void {
     if (this.#followed)
       throw new InvalidStateError("Dashboard: it follows a processor already: make one for each.");
     this.#followed = true;
     this.#observer.follow(processor);
+    const { vitals } = processor;
+    if (vitals !== undefined) this.#monitor = new HealthMonitor(vitals, this.#rules, this.#clock);
   }
 
   async close(): Promise<void> {

@@ -3,12 +3,13 @@ import { inspect } from "node:util";
 import type { Consumer } from "../backend/consumer.ts";
 import type { Clock } from "../clock.ts";
 import type { Partition } from "../message/partition.ts";
+import type { HealthCheck } from "../health/monitor.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { MetricName } from "../metrics/names.ts";
 import { ProcessorChannel, type ProcessorEvents } from "../processing/events.ts";
 import { ChainView } from "./chain-view.ts";
 import { CpuShares } from "./cpu-shares.ts";
-import type { DashboardEvent, DashboardPoint, DashboardState, HealthState, PartitionState } from "./state.ts";
+import type { DashboardEvent, DashboardPoint, DashboardState, PartitionState } from "./state.ts";
 
 const MAX_POINTS = 600;
 const MAX_EVENTS = 200;
@@ -21,7 +22,7 @@ export interface ObserverOptions {
   readonly title: string;
   readonly consumer: Pick<Consumer<unknown>, "tell" | "closed" | "memberId" | "lag">;
   readonly clock: Clock;
-  readonly health: () => readonly HealthState[];
+  readonly health: () => readonly HealthCheck[];
 }
 
 /**

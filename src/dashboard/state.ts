@@ -16,6 +16,7 @@ export interface DashboardState {
   readonly partitions: readonly PartitionState[];
   /** The chain of strategies from the first to the last. */
   readonly chain: readonly StepState[];
+  /** As `/healthz` tells them. */
   readonly health: readonly HealthState[];
 }
 
@@ -39,9 +40,11 @@ export interface StepState {
 
 export interface HealthState {
   readonly name: string;
-  readonly healthy: boolean;
+  readonly probe: "liveness" | "readiness";
+  readonly ok: boolean;
   readonly why: string;
-  readonly sinceMs: number;
+  /** As ISO 8601. */
+  readonly since: string;
 }
 
 /** One second of the curves. A value that is not known is absent. */

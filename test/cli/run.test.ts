@@ -181,8 +181,11 @@ describe("arroyo run", () => {
       capitals(output),
       ...["--topic", orders, "--group", kafka.name("group"), "--bootstrap-servers", kafka.bootstrapServers],
       ...["--config", config, "--set", "session.timeout.ms=6000", "--metrics-port", "0"],
+      ...["--health-port", "0"],
     ]);
     await running.line("seen 3");
+    const [health] = /http:\/\/localhost:\d+\/healthz/.exec(running.stderr) ?? [];
+    assert.equal((await fetch(health!)).status, 200);
     const [url] = /http:\/\/localhost:\d+\/metrics/.exec(running.stderr) ?? [];
     const page = await (await fetch(url!)).text();
     assert.ok(/^arroyo_consumer_run_create_strategy_seconds_count\{consumer="group-\w+"\} 1$/m.test(page));

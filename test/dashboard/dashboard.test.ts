@@ -163,6 +163,8 @@ describe("the dashboard's page", () => {
     await setup.shows("#total-invalid", "1");
     await setup.shows("#partitions tr:nth-child(1)", "orders:0330");
     await setup.shows("#state", "running");
+    await setup.shows("#health", "polling (liveness): healthy");
+    await setup.shows("#health", "assignment (readiness): healthy");
     await setup.shows("#chain", "RunTask");
     await setup.shows("#chain", "CommitOffsets");
     await setup.shows("#events", "2 partitions assigned: orders:0, orders:1");

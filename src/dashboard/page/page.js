@@ -1,6 +1,6 @@
 // @ts-check
 /** Shows what comes over /events. Text goes into the page as text only, never as markup. */
-/** @import { DashboardEvent, DashboardPoint, DashboardState, HealthState, PartitionState, StepState } from "../state.ts" */
+/** @import { DashboardEvent, DashboardPoint, DashboardState, PartitionState, StepState } from "../state.ts" */
 import { Chart } from "./charts.js";
 
 const MAX_POINTS = 600;
@@ -147,13 +147,16 @@ function showPartitions(partitions) {
   element("partitions").replaceChildren(...rows);
 }
 
-/** @param {readonly HealthState[]} checks */
+/** @param {DashboardState["health"]} checks */
 function showHealth(checks) {
   element("health-section").hidden = checks.length === 0;
   element("health").replaceChildren(
     ...checks.map((check) => {
-      const item = make("li", `${check.name}: ${check.healthy ? "healthy" : "not healthy"}. ${check.why}`);
-      item.dataset["healthy"] = String(check.healthy);
+      const item = make(
+        "li",
+        `${check.name} (${check.probe}): ${check.ok ? "healthy" : "not healthy"}, ${check.why}`,
+      );
+      item.dataset["healthy"] = String(check.ok);
       return item;
     }),
   );
