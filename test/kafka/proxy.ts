@@ -8,6 +8,7 @@ export const ApiKeys = {
   OFFSET_COMMIT: 8,
   FIND_COORDINATOR: 10,
   JOIN_GROUP: 11,
+  HEARTBEAT: 12,
 } as const;
 
 /** One request or answer on its way through. Its payload, without the length in front, may be changed in place. */

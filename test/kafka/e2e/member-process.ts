@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { HealthMemberSettings } from "./health-member.ts";
 
 export interface MemberSettings {
   readonly config: Readonly<Record<string, unknown>>;
@@ -64,8 +65,9 @@ export class MemberProcess implements AsyncDisposable {
   readonly #exited: Promise<unknown>;
   #waiting: (() => void)[] = [];
 
-  constructor(settings: MemberSettings) {
-    this.child = spawn(process.execPath, [join(import.meta.dirname, "member.ts")], {
+  /** `program` is a file beside this one that reads its settings as `member.ts` does. */
+  constructor(settings: MemberSettings | HealthMemberSettings, program: string = "member.ts") {
+    this.child = spawn(process.execPath, [join(import.meta.dirname, program)], {
       env: { ...process.env, MEMBER: JSON.stringify(settings) },
       stdio: ["ignore", "pipe", "pipe"],
     });

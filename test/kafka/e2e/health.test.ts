@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import {
+  CommitOffsets,
+  StreamProcessor,
+  healthHandler,
+  silentLogger,
+  type HealthReport,
+  type HealthRules,
+} from "../../../src/index.ts";
+import { KafkaConsumer } from "../../../src/kafka/index.ts";
+import { MockClock } from "../../../src/testing/index.ts";
+import { fill } from "../fill.ts";
+import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
+import { ApiKeys, KafkaProxy } from "../proxy.ts";
+import type { HealthMemberSettings } from "./health-member.ts";
+import { MemberProcess, Scratch } from "./member-process.ts";
+
+/** The shortest that a broker allows by default. */
+const SESSION_MS = 6_000;
+const HEARTBEAT_MS = 500;
+
+interface Started extends AsyncDisposable {
+  readonly member: MemberProcess;
+  readonly topic: string;
+  readonly healthPath: string;
+  /** What a probe is answered with. */
+  probe(path: string): Promise<{ readonly status: number; readonly text: string }>;
+  /** Asks until the status is this; the test's time limit ends it. */
+  until(path: string, status: number): Promise<string>;
+}
+
+async function start(
+  kafka: KafkaTest,
+  options: {
+    readonly bootstrapServers?: string;
+    readonly rules: HealthRules;
+    readonly stuckDetectorTimeoutMs?: number;
+  },
+): Promise<Started> {
+  const scratch = new Scratch();
+  const topic = await kafka.createTopic();
+  const settings: HealthMemberSettings = {
+    topic,
+    healthPath: scratch.file("health.txt"),
+    rules: options.rules,
+    stuckDetectorTimeoutMs: options.stuckDetectorTimeoutMs,
+    config: {
+      "bootstrap.servers": options.bootstrapServers ?? kafka.bootstrapServers,
+      "group.id": kafka.name("group"),
+      "auto.offset.reset": "earliest",
+      "session.timeout.ms": SESSION_MS,
+      "max.poll.interval.ms": SESSION_MS,
+      "heartbeat.interval.ms": HEARTBEAT_MS,
+    },
+  };
+  const member = new MemberProcess(settings, "health-member.ts");
+  await member.says(/^port /);
+  const port = member.said.find((line) => line.startsWith("port "))!.slice("port ".length);
+  const probe: Started["probe"] = async (path) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return { status: response.status, text: await response.text() };
+  };
+  return {
+    member,
+    topic,
+    healthPath: settings.healthPath,
+    probe,
+    async until(path, status) {
+      for (;;) {
+        const answer = await probe(path);
+        if (answer.status === status) return answer.text;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await member[Symbol.asyncDispose]();
+      scratch[Symbol.dispose]();
+    },
+  };
+}
+
+kafkaTest(
+  "blocked for longer than the limit: while it lasts the file is stale, /livez says 503 and why, and the blocking function is named",
+  async (kafka) => {
+    await using started = await start(kafka, {
+      rules: { pollTimeoutMs: 1_500 },
+      stuckDetectorTimeoutMs: 1_000,
+    });
+    const { member, topic, until, probe, healthPath } = started;
+    assert.match((await probe("/readyz")).text, /assignment: it has had no partition yet/);
+    assert.equal((await probe("/livez")).status, 200);
+    assert.equal(await until("/readyz", 200), "ok\n");
+    await fill(kafka, topic, [{ value: "block 3500" }]);
+    await member.says(/^handles block$/);
+    await member.complains(/it is blocked here.*at blockTheMainThread \(/);
+    assert.match(
+      await until("/livez", 503),
+      /polling: the main thread has not polled for [\d.]+ s, more than 1\.5 s/,
+    );
+    assert.equal((await probe("/readyz")).status, 503);
+    const staleMs = Date.now() - statSync(healthPath).mtimeMs;
+    assert.ok(staleMs > 1_500, `the file was touched ${staleMs} ms ago`);
+    assert.equal(member.count(/^free$/), 0, "the main thread is still blocked");
+    await member.says(/^free$/);
+    await until("/readyz", 200);
+    await member.says(/^counted arroyo\.consumer\.stuck$/);
+    member.child.kill("SIGTERM");
+    assert.equal(await member.ends(), 0);
+    assert.doesNotMatch(member.stderr, /debugger/i);
+    assert.equal(member.stderr.match(/it is blocked here/g)?.length, 1);
+  },
+);
+
+kafkaTest(
+  "thrown out and back: not alive from when it left the group until it polls again",
+  async (kafka) => {
+    // The limit of the probe is far away: it is the I/O thread that knows.
+    await using started = await start(kafka, { rules: { pollTimeoutMs: 60_000 } });
+    const { member, topic, until } = started;
+    await until("/readyz", 200);
+    await fill(kafka, topic, [{ value: `block ${SESSION_MS + 1_500}` }]);
+    await member.says(/^handles block$/);
+    assert.match(
+      await until("/livez", 503),
+      /membership: the member has left the group because the main thread had not polled/,
+    );
+    assert.equal(member.count(/^free$/), 0, "the main thread is still blocked");
+    await member.says(/^free$/);
+    await until("/readyz", 200);
+    await member.says(/^handles block$/, 2);
+    member.child.kill("SIGTERM");
+    assert.equal(await member.ends(), 0);
+  },
+);
+
+kafkaTest(
+  "the broker is down: alive, and not ready after the grace; ready again when it is back",
+  async (kafka) => {
+    await using proxy = await KafkaProxy.start(kafka.bootstrapServers);
+    await using started = await start(kafka, {
+      bootstrapServers: proxy.bootstrapServers,
+      rules: { graceMs: 1_500 },
+    });
+    const { member, until, probe } = started;
+    await until("/readyz", 200);
+    proxy.intercept = () => "cut";
+    proxy.cutAll();
+    const fromMs = Date.now();
+    assert.equal((await probe("/readyz")).status, 200, "within the grace");
+    assert.match(
+      await until("/readyz", 503),
+      /coordinator: the group's coordinator has not answered for [\d.]+ s/,
+    );
+    assert.ok(Date.now() - fromMs >= 1_500 - 2 * HEARTBEAT_MS);
+    assert.deepEqual(await probe("/livez"), { status: 200, text: "ok\n" });
+    proxy.intercept = () => "pass";
+    await until("/readyz", 200);
+    member.child.kill("SIGTERM");
+    assert.equal(await member.ends(), 0);
+  },
+);
+
+kafkaTest("shutting down: not ready at once, and alive until the end", async (kafka) => {
+  await using started = await start(kafka, { rules: {} });
+  const { member, topic, until, probe } = started;
+  await until("/readyz", 200);
+  await fill(kafka, topic, [{ value: "wait 2000" }]);
+  await member.says(/^handles wait$/);
+  member.child.kill("SIGTERM");
+  assert.match(await until("/readyz", 503), /shutdown: it shuts down/);
+  const answers: number[] = [];
+  try {
+    for (;;) answers.push((await probe("/livez")).status);
+  } catch {
+    // Nobody is there any more.
+  }
+  assert.equal(await member.ends(), 0);
+  assert.equal(member.count(/^ended$/), 1);
+  assert.ok(answers.length > 0);
+  assert.deepEqual(new Set(answers), new Set([200]));
+});
+
+kafkaTest("quiet for five minutes: alive and ready all the while", async (kafka) => {
+  await using proxy = await KafkaProxy.start(kafka.bootstrapServers);
+  const topic = await kafka.createTopic();
+  const processor = new StreamProcessor({
+    consumer: new KafkaConsumer(
+      {
+        "bootstrap.servers": proxy.bootstrapServers,
+        "group.id": kafka.name("group"),
+        "heartbeat.interval.ms": HEARTBEAT_MS,
+      },
+      { logger: silentLogger },
+    ),
+    topic,
+    logger: silentLogger,
+    factory: { createWithPartitions: (commit) => new CommitOffsets(commit) },
+  });
+  const clock = new MockClock();
+  using health = healthHandler({ watch: processor, clock });
+  const { promise: quiet, resolve, reject } = Promise.withResolvers<void>();
+  let fakeSeconds = 0;
+  // With each heartbeat most of the grace goes by.
+  proxy.intercept = ({ api, direction }) => {
+    if (api !== ApiKeys.HEARTBEAT || direction !== "answer" || processor.vitals.partitions === 0)
+      return "pass";
+    clock.advance(45_000);
+    fakeSeconds += 45;
+    const report: HealthReport = health.report();
+    if (!report.alive || !report.ready) reject(new Error(JSON.stringify(report)));
+    if (fakeSeconds >= 300) resolve();
+    return "pass";
+  };
+  const ran = processor.run();
+  try {
+    await quiet;
+  } finally {
+    processor.signalShutdown();
+    await ran;
+  }
+});
