@@ -3,11 +3,13 @@ import { ErrorCode, ProducerError } from "../errors.ts";
 import type { Delivery } from "../backend/producer.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
+import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import type { DeliveredBatch, OutgoingBatch, ProducerCommand } from "./client/producer-protocol.ts";
 import type { ResolvedProducerConfig } from "./config.ts";
 import { InFlight, type Generation } from "./in-flight.ts";
 import { PARTITIONERS, type Partitioner } from "./partitioners.ts";
 import { ProducerBatch } from "./producer-batch.ts";
+import { ProducerMetrics } from "./producer-metrics.ts";
 import { soloBatchSize } from "./records/batch-writer.ts";
 import { TopicAccumulator, type PartitionAccumulator } from "./topic-accumulator.ts";
 import { WaitingMessages, type WaitingMessage } from "./waiting-messages.ts";
@@ -29,6 +31,8 @@ export type AccumulatorConfig = Pick<
 export interface AccumulatorOptions {
   readonly config: AccumulatorConfig;
   readonly clock: Clock;
+  /** Nowhere by default. */
+  readonly metrics?: Metrics | undefined;
   readonly send: (command: ProducerCommand, transfer: readonly ArrayBuffer[]) => void;
 }
 
@@ -56,13 +60,14 @@ export class Accumulator {
   readonly #timeoutMs: number;
   readonly #topics = new Map<string, TopicAccumulator>();
   readonly #inFlight = new InFlight();
+  readonly #metrics: ProducerMetrics;
   /** Partitions with an open batch, in the order in which the batches were opened. */
   readonly #open = new Set<PartitionAccumulator>();
   readonly #sent = new Map<number, { readonly from: PartitionAccumulator; readonly batch: ProducerBatch }>();
   #nextId = 0;
   #lingerTimer: ClockTimer | undefined;
 
-  constructor({ config, clock, send }: AccumulatorOptions) {
+  constructor({ config, clock, metrics, send }: AccumulatorOptions) {
     this.#config = config;
     this.#clock = clock;
     this.#send = send;
@@ -70,6 +75,11 @@ export class Accumulator {
     this.#maxMessages = config["queue.buffering.max.messages"] || Infinity;
     this.#maxBytes = config["queue.buffering.max.kbytes"] * 1024;
     this.#timeoutMs = config["message.timeout.ms"] || Infinity;
+    this.#metrics = new ProducerMetrics(metrics ?? noopMetrics, clock, () => ({
+      messages: this.#inFlight.messages,
+      bytes: this.#inFlight.bytes,
+      batches: this.#sent.size,
+    }));
   }
 
   /** Messages that are neither delivered nor failed. */
@@ -80,11 +90,13 @@ export class Accumulator {
   /** Takes a message for a topic: for one of its partitions, or for the one that the partitioner chooses (-1). */
   produce(topicName: string, index: number, payload: KafkaPayload): Promise<Delivery> {
     if (this.#inFlight.messages >= this.#maxMessages || this.#inFlight.bytes >= this.#maxBytes) {
+      this.#metrics.refused();
       return Promise.reject(this.#queueFull());
     }
     const topic = this.#topics.get(topicName) ?? this.#addTopic(topicName);
     if (topic.partitionCount === 0) {
       topic.request();
+      this.#metrics.busy();
       return topic.waiting.push(index, payload);
     }
     return this.#place(topic, index, payload, this.#clock.nowMs(), undefined);
@@ -110,24 +122,33 @@ export class Accumulator {
     const topic = this.#topics.get(name);
     if (topic === undefined) return;
     topic.forget();
-    topic.waiting.fail(error);
+    this.#metrics.failed(topic.waiting.fail(error));
     for (const from of topic.partitions) {
       const batch = from.open;
       if (batch === undefined) continue;
       this.#open.delete(from);
       from.open = undefined;
-      this.#settle(batch, () => batch.failed(error));
+      this.#fail(batch, error);
     }
   }
 
   delivered(batches: readonly DeliveredBatch[]): void {
     for (const { id, baseOffset, appendTimeMs } of batches) {
-      this.#back(id, (batch) => batch.delivered(baseOffset, appendTimeMs));
+      this.#back(id, (batch) => {
+        this.#metrics.delivered(batch.recordCount, batch.producedAtMs);
+        batch.delivered(baseOffset, appendTimeMs);
+        this.#inFlight.settle(batch.generation, batch.recordCount, batch.recordBytes);
+      });
     }
   }
 
   failed(ids: readonly number[], error: Error): void {
-    for (const id of ids) this.#back(id, (batch) => batch.failed(error));
+    for (const id of ids) this.#back(id, (batch) => this.#fail(batch, error));
+  }
+
+  /** So many batches had to be sent again. */
+  retried(batches: number): void {
+    this.#metrics.retried(batches);
   }
 
   /**
@@ -139,18 +160,21 @@ export class Accumulator {
     return this.#inFlight.settled();
   }
 
-  /** Fails everything that is not settled. */
+  /** Fails everything that is not settled; nothing comes after that. */
   failAll(error: Error): void {
     this.#lingerTimer?.cancel();
     for (const topic of this.#topics.values()) this.topicFailed(topic.name, error);
-    for (const id of [...this.#sent.keys()]) this.#back(id, (batch) => batch.failed(error));
+    for (const id of [...this.#sent.keys()]) this.#back(id, (batch) => this.#fail(batch, error));
+    this.#metrics.close();
   }
 
   #addTopic(name: string): TopicAccumulator {
     const topic = new TopicAccumulator({
       name: Topic.of(name).name,
       stickyLingerMs: this.#config["sticky.partitioning.linger.ms"],
-      waiting: new WaitingMessages(name, this.#inFlight, this.#clock, this.#timeoutMs),
+      waiting: new WaitingMessages(name, this.#inFlight, this.#clock, this.#timeoutMs, (messages) =>
+        this.#metrics.failed(messages),
+      ),
       request: () => this.#send({ type: "topic", name }, []),
     });
     this.#topics.set(name, topic);
@@ -205,6 +229,7 @@ export class Accumulator {
   }
 
   #refuse(message: string, waited: WaitingMessage | undefined): Promise<never> {
+    this.#metrics.failed(1);
     if (waited !== undefined) this.#inFlight.settle(waited.generation, 1, waited.bytes);
     return Promise.reject(new ProducerError(message));
   }
@@ -222,6 +247,7 @@ export class Accumulator {
     from.dueAtMs = nowMs + this.#config["linger.ms"];
     from.isDue = false;
     this.#open.add(from);
+    this.#metrics.busy();
     if (this.#lingerTimer === undefined) this.#startLingering(from.dueAtMs - nowMs);
     return batch;
   }
@@ -281,14 +307,15 @@ export class Accumulator {
     this.#sent.delete(id);
     const { from, batch } = sent;
     from.outstanding--;
-    this.#settle(batch, settle);
+    settle(batch);
     if (from.isDue && from.open !== undefined && from.outstanding < MAX_PARTIAL_OUTSTANDING) {
       this.#dispatch([this.#seal(from)]);
     }
   }
 
-  #settle(batch: ProducerBatch, settle: (batch: ProducerBatch) => void): void {
-    settle(batch);
+  #fail(batch: ProducerBatch, error: Error): void {
+    batch.failed(error);
+    this.#metrics.failed(batch.recordCount);
     this.#inFlight.settle(batch.generation, batch.recordCount, batch.recordBytes);
   }
 

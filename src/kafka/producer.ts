@@ -2,6 +2,7 @@ import type { Delivery, Producer } from "../backend/producer.ts";
 import { deadlineAfter, systemClock } from "../clock.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Partition } from "../message/partition.ts";
 import { KafkaPayload } from "../message/payload.ts";
 import type { Topic } from "../message/topic.ts";
@@ -19,6 +20,8 @@ const ENGINE_CLOSE_MS = 1_000;
 export interface KafkaProducerOptions {
   /** Where log lines go; standard error by default. */
   readonly logger?: Logger | undefined;
+  /** Where metrics go; nowhere by default. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /**
@@ -49,6 +52,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
     this.#accumulator = new Accumulator({
       config: resolved,
       clock: systemClock,
+      metrics: options.metrics,
       send: (command, transfer) => this.#send(command, transfer),
     });
     this.#client.port.on("message", (event: ProducerEvent) => this.#receive(event));
@@ -160,6 +164,9 @@ export class KafkaProducer implements Producer<KafkaPayload> {
         break;
       case "failed":
         this.#accumulator.failed(event.ids, deserializeError(event.error, "producer"));
+        break;
+      case "retried":
+        this.#accumulator.retried(event.batches);
         break;
       case "fatal":
         this.#broken(deserializeError(event.error, "producer"));

@@ -24,14 +24,22 @@ export class WaitingMessages {
   readonly #inFlight: InFlight;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  readonly #onExpired: (messages: number) => void;
   #messages: WaitingMessage[] = [];
   #expiry: ClockTimer | undefined;
 
-  constructor(topic: string, inFlight: InFlight, clock: Clock, timeoutMs: number) {
+  constructor(
+    topic: string,
+    inFlight: InFlight,
+    clock: Clock,
+    timeoutMs: number,
+    onExpired: (messages: number) => void,
+  ) {
     this.#topic = topic;
     this.#inFlight = inFlight;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
+    this.#onExpired = onExpired;
   }
 
   push(index: number, payload: KafkaPayload): Promise<Delivery> {
@@ -55,8 +63,11 @@ export class WaitingMessages {
     return messages;
   }
 
-  fail(error: Error): void {
-    this.#failAll(this.take(), error);
+  /** Fails all of them, and says how many they were. */
+  fail(error: Error): number {
+    const messages = this.take();
+    this.#failAll(messages, error);
+    return messages.length;
   }
 
   #failAll(messages: readonly WaitingMessage[], error: Error): void {
@@ -81,6 +92,7 @@ export class WaitingMessages {
             "no broker has said yet which partitions the topic has.",
         ),
       );
+      this.#onExpired(expired.length);
       this.#expireLater();
     }, delayMs);
   }

@@ -55,6 +55,12 @@ export const MetricName = {
   KAFKA_LOST: "arroyo.consumer.kafka.lost",
   KAFKA_POLL_EXPIRED: "arroyo.consumer.kafka.poll_expired",
   PRODUCE_STATUS: "arroyo.producer.produce_status",
+  PRODUCER_MESSAGES: "arroyo.producer.kafka.messages",
+  PRODUCER_DELIVERY_TIME: "arroyo.producer.kafka.delivery.time",
+  PRODUCER_QUEUE_MESSAGES: "arroyo.producer.kafka.queue.messages",
+  PRODUCER_QUEUE_BYTES: "arroyo.producer.kafka.queue.bytes",
+  PRODUCER_BATCHES_IN_FLIGHT: "arroyo.producer.kafka.batches_in_flight",
+  PRODUCER_RETRIES: "arroyo.producer.kafka.retries",
 } as const;
 
 /** One of {@link MetricName}'s values. */
@@ -261,6 +267,33 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
     "Messages that Produce sent, by how it ended.",
     ["status"],
   ],
+  [MetricName.PRODUCER_MESSAGES]: [
+    "counter",
+    "messages",
+    "Messages of a KafkaProducer, by what became of them: success, error, or queue_full where it took no more.",
+    ["status"],
+  ],
+  [MetricName.PRODUCER_DELIVERY_TIME]: [
+    "timing",
+    "seconds",
+    "From produce() to the brokers' acknowledgement, with retries: the longest of each second.",
+  ],
+  [MetricName.PRODUCER_QUEUE_MESSAGES]: [
+    "gauge",
+    "messages",
+    "Messages of a KafkaProducer that are on their way: queue.buffering.max.messages bounds them.",
+  ],
+  [MetricName.PRODUCER_QUEUE_BYTES]: [
+    "gauge",
+    "bytes",
+    "What they take, before compression: queue.buffering.max.kbytes bounds it.",
+  ],
+  [MetricName.PRODUCER_BATCHES_IN_FLIGHT]: [
+    "gauge",
+    "batches",
+    "Batches that a KafkaProducer has closed and that are not acknowledged: at work, waiting for a leader, or to be tried again.",
+  ],
+  [MetricName.PRODUCER_RETRIES]: ["counter", "batches", "Batches that a KafkaProducer had to send again."],
 };
 
 /** Every metric: what it is and what it means. The page in the docs is made from it. */

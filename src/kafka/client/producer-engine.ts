@@ -43,6 +43,7 @@ export class ProducerEngine {
         events: {
           delivered: (batches) => this.#post({ type: "delivered", batches }),
           failed: (ids, error) => this.#post({ type: "failed", ids, error: serializeError(error) }),
+          retried: (batches) => this.#post({ type: "retried", batches }),
           fatal: (error) => this.#post({ type: "fatal", error: serializeError(error) }),
         },
       });

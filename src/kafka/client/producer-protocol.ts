@@ -46,6 +46,8 @@ export type ProducerEvent =
   | { readonly type: "topicFailed"; readonly name: string; readonly error: SerializedError }
   | { readonly type: "delivered"; readonly batches: readonly DeliveredBatch[] }
   | { readonly type: "failed"; readonly ids: readonly number[]; readonly error: SerializedError }
+  /** So many batches had to be sent again. */
+  | { readonly type: "retried"; readonly batches: number }
   /** The engine is of no use. */
   | { readonly type: "fatal"; readonly error: SerializedError }
   | LogEvent

@@ -25,6 +25,8 @@ export type SenderCluster = Pick<Cluster, "leader" | "updateLeader" | "refresh" 
 export interface SenderEvents {
   delivered(batches: readonly DeliveredBatch[]): void;
   failed(ids: readonly number[], error: Error): void;
+  /** So many batches are sent again. */
+  retried(batches: number): void;
   /** Nothing can be sent, now or later. */
   fatal(error: Error): void;
 }
@@ -211,6 +213,8 @@ export class Sender {
       this.#ready.delete(queue);
       if (queue.next() !== undefined) this.#ready.add(queue);
     }
+    const retries = sendings.reduce((sum, { batch }) => sum + (batch.tries > 1 ? 1 : 0), 0);
+    if (retries > 0) this.#events.retried(retries);
     this.#requests.set(nodeId, (this.#requests.get(nodeId) ?? 0) + 1);
     let answers: ReadonlyMap<string, ProduceAnswer> | undefined;
     let problem = "The broker's answer does not speak of it.";

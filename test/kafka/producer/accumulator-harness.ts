@@ -6,11 +6,13 @@ import type { OutgoingBatch, ProducerCommand } from "../../../src/kafka/client/p
 import { sealBatch } from "../../../src/kafka/records/batch-writer.ts";
 import { Codec } from "../../../src/kafka/records/compression.ts";
 import { MockClock } from "../../../src/testing/mock-clock.ts";
+import { RecordingMetrics } from "../../../src/testing/recording-metrics.ts";
 import { values, read } from "../records/batches.ts";
 
 /** An accumulator whose engine is the test. */
 export class AccumulatorHarness {
   readonly clock: MockClock = new MockClock();
+  readonly metrics: RecordingMetrics = new RecordingMetrics();
   readonly accumulator: Accumulator;
   /** Topics that were asked for. */
   readonly asked: string[] = [];
@@ -22,6 +24,7 @@ export class AccumulatorHarness {
     this.accumulator = new Accumulator({
       config,
       clock: this.clock,
+      metrics: this.metrics,
       send: (command, transfer) => this.#sent(command, transfer),
     });
   }

@@ -94,6 +94,8 @@ export class SenderHarness implements SenderCluster {
   readonly events: string[] = [];
   readonly warnings: string[] = [];
   refreshes = 0;
+  /** Batches that were sent again. */
+  retries = 0;
   /** What a connection ends in, when it cannot be made. */
   connectError: Error | undefined;
   /** What InitProducerId is answered with, once each, the last one for ever; an error fails the request. */
@@ -125,6 +127,7 @@ export class SenderHarness implements SenderCluster {
         failed: (ids, error) => {
           for (const id of ids) this.events.push(`failed ${id}: ${error.message}`);
         },
+        retried: (batches) => (this.retries += batches),
         fatal: (error) => this.events.push(`fatal: ${error.message}`),
       },
     });

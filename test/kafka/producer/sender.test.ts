@@ -112,6 +112,7 @@ test("a lost connection, and one that cannot be made, are tried again", async ()
   t.connectError = undefined;
   await t.advance(300);
   const contents = t.calls.flatMap(({ content }) => content);
+  assert.equal(t.retries, 4);
   assert.deepEqual(contents.toSorted(), ["t:0=a", "t:1=b"]);
   assert.deepEqual(t.events, []);
 });
