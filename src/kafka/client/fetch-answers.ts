@@ -14,6 +14,15 @@ import type { FetchTroubles } from "./fetch-troubles.ts";
 /** Records that compress somewhat better than the last ones should still fit where they are unpacked to. */
 const RATIO_MARGIN = 1.2;
 
+/**
+ * While the main thread has less than this to do, it gets records as they are compressed, and decompresses them itself: it
+ * would wait otherwise. What comes when it has more is decompressed here, where there is time then. So both threads work as
+ * long as either is the slower one.
+ */
+const MAIN_HAS_ENOUGH_BYTES = 4 * 1024 * 1024;
+/** With a small budget: when so much of it is taken. */
+const MAIN_HAS_ENOUGH_SHARE = 0.25;
+
 /** Records of an answer that are still to be checked and handed over. The partition's position is past them already. */
 export interface HandOver {
   readonly partition: FetchPartition;
@@ -31,11 +40,17 @@ export class FetchAnswers {
   readonly #context: FetchContext;
   readonly #troubles: FetchTroubles;
   readonly #lane: FetchLane;
+  readonly #enoughBytes: number;
+  readonly #maxBytes: number;
 
   constructor(context: FetchContext, troubles: FetchTroubles, lane: FetchLane) {
     this.#context = context;
     this.#troubles = troubles;
     this.#lane = lane;
+    const { config } = context;
+    const budgetBytes = config["queued.max.messages.kbytes"] * 1024;
+    this.#enoughBytes = Math.min(MAIN_HAS_ENOUGH_BYTES, budgetBytes * MAIN_HAS_ENOUGH_SHARE);
+    this.#maxBytes = config["receive.message.max.bytes"];
   }
 
   /**
@@ -134,8 +149,7 @@ export class FetchAnswers {
 
   /** Not even one batch was whole. Brokers that send the first one whole whatever its size do not come here. */
   #grow(partition: FetchPartition, batchBytes: number): void {
-    const mostBytes = this.#context.config["receive.message.max.bytes"];
-    if (batchBytes <= mostBytes && partition.needsBytes < batchBytes) {
+    if (batchBytes <= this.#maxBytes && partition.needsBytes < batchBytes) {
       partition.needsBytes = batchBytes;
       return;
     }
@@ -150,9 +164,10 @@ export class FetchAnswers {
     if (partition.ended) return;
     this.#context.budget.unexpect(partition.account, handOver.expected);
     const { records } = handOver.answer;
+    const mayStayCompressed = this.#context.budget.queued < this.#enoughBytes;
     let fetched: FetchedBatches;
     try {
-      fetched = this.#read(handOver);
+      fetched = this.#read(handOver, mayStayCompressed);
     } catch (error) {
       this.#rewind(partition, fromOffset, fromEpoch);
       this.#corrupt(partition, error);
@@ -167,22 +182,26 @@ export class FetchAnswers {
     partition.corruptTries = 0;
     partition.needsBytes = 0;
     const bytes = buffer.byteLength;
-    partition.expansion = Math.max(1, (partition.expansion + bytes / records.length) / 2);
+    if (!mayStayCompressed) {
+      partition.expansion = Math.max(1, (partition.expansion + bytes / records.length) / 2);
+    }
     const { topic, index, epoch, endOffset: highWatermark } = partition;
     const progress = { topic, index, epoch, nextOffset, leaderEpoch, highWatermark };
     if (batches.length === 0) {
       this.#context.events.progress(progress);
     } else {
       this.#context.budget.queue(partition.account, bytes);
-      this.#context.events.records({ ...progress, buffer, batches, fromOffset, bytes });
+      const maxBatchBytes = this.#maxBytes;
+      this.#context.events.records({ ...progress, buffer, batches, fromOffset, maxBatchBytes, bytes });
     }
   }
 
-  #read({ partition, fromOffset, answer }: HandOver): FetchedBatches {
+  #read({ partition, fromOffset, answer }: HandOver, mayStayCompressed: boolean): FetchedBatches {
     const fetched = readBatches(answer.records, {
       fromOffset,
-      maxDecompressedBytes: this.#context.config["receive.message.max.bytes"],
+      maxDecompressedBytes: this.#maxBytes,
       mayTakeBytes: true,
+      mayStayCompressed,
       expectedRatio: partition.expansion > 1 ? partition.expansion * RATIO_MARGIN : undefined,
       aborted: this.#context.isolationLevel === "read_committed" ? answer.abortedTransactions : undefined,
     });

@@ -26,9 +26,15 @@ export class FetchBudget {
   readonly #accounts = new Map<string, BudgetAccount>();
   #open = 0;
   #borrowed = 0;
+  #queued = 0;
 
   constructor(limitBytes: number) {
     this.#limit = limitBytes;
+  }
+
+  /** What was handed over and is not given back, of all partitions together. */
+  get queued(): number {
+    return this.#queued;
   }
 
   /** What all partitions hold together. */
@@ -105,6 +111,7 @@ export class FetchBudget {
   #change(account: BudgetAccount, queued: number, expected: number): void {
     this.#borrowed -= this.#borrowedBy(account);
     account.queued += queued;
+    this.#queued += queued;
     account.expected += expected;
     this.#borrowed += this.#borrowedBy(account);
   }

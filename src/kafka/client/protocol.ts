@@ -39,6 +39,8 @@ export interface FetchedRecords extends PartitionId {
   readonly nextOffset: number;
   readonly leaderEpoch: number;
   readonly highWatermark: number;
+  /** What one of the batches may decompress to. */
+  readonly maxBatchBytes: number;
   /** What to give back as credit once the records are consumed. */
   readonly bytes: number;
 }

@@ -1,9 +1,8 @@
 import { AbortedTransactions, type AbortedTransaction } from "./aborted-transactions.ts";
 import { Attribute, BatchOffset, readInt64 } from "./batch-format.ts";
 import { readBatchHeader, type BatchHeader } from "./batch-header.ts";
-import { decompress } from "./compression.ts";
+import { decompress, decompressionProblem } from "./compression.ts";
 import { CorruptBatchError } from "./corrupt-batch-error.ts";
-import { DecompressionLimitError } from "./decompression-limit-error.ts";
 import type { FetchedBatches } from "./fetched-batches.ts";
 
 export interface ReadBatchesOptions {
@@ -19,6 +18,8 @@ export interface ReadBatchesOptions {
    * result is then that buffer, and nothing is copied.
    */
   readonly mayTakeBytes?: boolean | undefined;
+  /** Whether compressed records are left as they are, for whoever reads them to decompress. */
+  readonly mayStayCompressed?: boolean | undefined;
   /**
    * How many bytes a compressed byte is likely to become, as those before it did. A good guess saves a copy.
    */
@@ -57,8 +58,8 @@ const KEPT_WASTE = 1.5;
 export function readBatches(bytes: Buffer, options: ReadBatchesOptions): FetchedBatches {
   const { kept, end } = walk(bytes, options);
   if (kept.length === 0) return result(new ArrayBuffer(0), [], end);
-  const compressed = kept.some(({ header }) => (header.attributes & Attribute.CODEC) !== 0);
-  if (compressed) return unpack(bytes, kept, end, options);
+  const compressed = kept.some(({ header }) => codecOf(header) !== 0);
+  if (compressed && options.mayStayCompressed !== true) return unpack(bytes, kept, end, options);
   return options.mayTakeBytes === true && isWorthTaking(bytes, kept)
     ? take(bytes, kept, end)
     : copy(bytes, kept, end);
@@ -125,16 +126,16 @@ function isWorthTaking(bytes: Buffer, kept: readonly Kept[]): boolean {
   return bytes.length <= needed * KEPT_WASTE;
 }
 
-/** Nothing is compressed: the bytes as they are. */
+/** Nothing is to be decompressed: the bytes as they are. */
 function take(bytes: Buffer, kept: readonly Kept[], end: Position): FetchedBatches {
   const rows: number[] = [];
   for (const { header } of kept) {
-    addRow(rows, bytes, header, header.start + BatchOffset.RECORDS, header.end);
+    addRow(rows, bytes, header, header.start + BatchOffset.RECORDS, header.end, codecOf(header));
   }
   return result(bytes.buffer as ArrayBuffer, rows, end);
 }
 
-/** Nothing is compressed: one copy of the whole stretch, with the headers and whatever lies between. */
+/** Nothing is to be decompressed: one copy of the whole stretch, with the headers and whatever lies between. */
 function copy(bytes: Buffer, kept: readonly Kept[], end: Position): FetchedBatches {
   const from = kept[0]!.header.start;
   const to = kept.at(-1)!.header.end;
@@ -142,7 +143,8 @@ function copy(bytes: Buffer, kept: readonly Kept[], end: Position): FetchedBatch
   bytes.copy(target, 0, from, to);
   const rows: number[] = [];
   for (const { header } of kept) {
-    addRow(rows, bytes, header, header.start + BatchOffset.RECORDS - from, header.end - from);
+    const start = header.start + BatchOffset.RECORDS - from;
+    addRow(rows, bytes, header, start, header.end - from, codecOf(header));
   }
   return result(target.buffer, rows, end);
 }
@@ -155,7 +157,7 @@ function unpack(
 ): FetchedBatches {
   let guess = 0;
   for (const { header } of kept) {
-    guess += (header.end - header.start) * ((header.attributes & Attribute.CODEC) === 0 ? 1 : expectedRatio);
+    guess += (header.end - header.start) * (codecOf(header) === 0 ? 1 : expectedRatio);
   }
   let target: Buffer = Buffer.allocUnsafeSlow(Math.min(Math.ceil(guess), maxBytes));
   let at = 0;
@@ -175,7 +177,7 @@ function unpack(
     }
     if (at + records.length > target.length) target = grown(target, at, at + records.length);
     records.copy(target, at);
-    addRow(rows, bytes, header, at, at + records.length);
+    addRow(rows, bytes, header, at, at + records.length, 0);
     at += records.length;
   }
   const { buffer } = target.length > at * KEPT_WASTE ? grown(target, at, at) : target;
@@ -185,12 +187,9 @@ function unpack(
 function decompressed(bytes: Buffer, header: BatchHeader, maxBytes: number): Buffer {
   const packed = bytes.subarray(header.start + BatchOffset.RECORDS, header.end);
   try {
-    return decompress(header.attributes & Attribute.CODEC, packed, maxBytes);
+    return decompress(codecOf(header), packed, maxBytes);
   } catch (error) {
-    const limit =
-      error instanceof DecompressionLimitError ? ', the limit that "receive.message.max.bytes" sets' : "";
-    const reason = `${error instanceof Error ? error.message : String(error)}${limit}`;
-    throw new CorruptBatchError(header.baseOffset, `it cannot be decompressed: ${reason}`, { cause: error });
+    throw new CorruptBatchError(header.baseOffset, decompressionProblem(error), { cause: error });
   }
 }
 
@@ -203,7 +202,18 @@ function grown(target: Buffer, used: number, needed: number): Buffer {
   return larger;
 }
 
-function addRow(rows: number[], bytes: Buffer, header: BatchHeader, start: number, end: number): void {
+function codecOf(header: BatchHeader): number {
+  return header.attributes & Attribute.CODEC;
+}
+
+function addRow(
+  rows: number[],
+  bytes: Buffer,
+  header: BatchHeader,
+  start: number,
+  end: number,
+  codec: number,
+): void {
   const appendTime = (header.attributes & Attribute.LOG_APPEND_TIME) !== 0;
   rows.push(
     header.baseOffset,
@@ -214,6 +224,7 @@ function addRow(rows: number[], bytes: Buffer, header: BatchHeader, start: numbe
     start,
     end,
     header.leaderEpoch,
+    codec,
   );
 }
 

@@ -72,6 +72,27 @@ export function decompress(codec: number, bytes: Buffer, maxBytes: number): Buff
 }
 
 /**
+ * The same, in memory of its own.
+ *
+ * @throws as {@link decompress} does.
+ */
+export function decompressApart(codec: number, bytes: Buffer, maxBytes: number): Buffer {
+  const records = decompress(codec, bytes, maxBytes);
+  // zlib puts out into memory of its own each time.
+  if (codec === Codec.GZIP || codec === Codec.ZSTD) return records;
+  const apart = Buffer.allocUnsafeSlow(records.length);
+  records.copy(apart);
+  return apart;
+}
+
+/** What is wrong with records that cannot be decompressed, for an error's message. */
+export function decompressionProblem(error: unknown): string {
+  const limit =
+    error instanceof DecompressionLimitError ? ', the limit that "receive.message.max.bytes" sets' : "";
+  return `it cannot be decompressed: ${error instanceof Error ? error.message : String(error)}${limit}`;
+}
+
+/**
  * `sizeHint` is what the bytes claim to hold. With one chunk of that size nothing has to be put together afterwards, which
  * makes zlib nearly twice as fast, zstd half as fast again. A false claim only costs that.
  */

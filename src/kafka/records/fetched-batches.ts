@@ -1,6 +1,7 @@
 /**
- * Batches on their way from the I/O thread to the main thread: the bytes of their records, decompressed, in one buffer
- * that is transferred, and for each batch a row of numbers that says where its records are and what its header said.
+ * Batches on their way from the I/O thread to the main thread: the bytes of their records, decompressed or as they came,
+ * in one buffer that is transferred, and for each batch a row of numbers that says where its records are and what its
+ * header said.
  */
 export interface FetchedBatches {
   readonly buffer: ArrayBuffer;
@@ -24,7 +25,9 @@ export const BatchField = {
   START: 5,
   END: 6,
   LEADER_EPOCH: 7,
+  /** How its records are (still) compressed. */
+  CODEC: 8,
 } as const;
 
 /** How many numbers a batch's row has. */
-export const BATCH_FIELDS = 8;
+export const BATCH_FIELDS = 9;

@@ -1,6 +1,7 @@
 import { BrokerMessage } from "../../message/message.ts";
 import type { Partition } from "../../message/partition.ts";
 import { payloadOfBody, type KafkaPayload } from "../../message/payload.ts";
+import { decompressApart, decompressionProblem } from "./compression.ts";
 import { CorruptBatchError } from "./corrupt-batch-error.ts";
 import { BatchField, BATCH_FIELDS, type FetchedBatches } from "./fetched-batches.ts";
 
@@ -12,18 +13,22 @@ let cursor = 0;
 
 /**
  * Turns the records of some fetched batches into messages, in order, as many at a time as are asked for. Only lengths are
- * read; keys, values and headers wait in the batch until somebody asks for them.
+ * read; keys, values and headers wait in the batch until somebody asks for them. A batch that came compressed is
+ * decompressed when its turn comes.
  *
  * This is the hottest loop of the consumer (10 M records a second and core), hence plain arithmetic and no views.
  */
 export class RecordDecoder {
   readonly #partition: Partition;
-  readonly #bytes: Buffer;
+  /** What came. */
+  readonly #fetched: Buffer;
+  readonly #maxBatchBytes: number;
   readonly #batches: Float64Array;
   readonly #fromOffset: number;
   /** The row of the batch that comes next. */
   #row = 0;
-  // The batch that is being read.
+  // The batch that is being read, and where its records lie.
+  #bytes: Buffer;
   #at = 0;
   #end = 0;
   #recordsLeft = 0;
@@ -34,13 +39,21 @@ export class RecordDecoder {
   /** The lowest offset that the next record may have. */
   #expected: number;
 
-  /** Takes over the bytes. Records before `fromOffset` are passed over. */
+  /**
+   * Takes over the bytes. Records before `fromOffset` are passed over. A batch that decompresses to more than
+   * `maxBatchBytes` is an error.
+   */
   constructor(
     partition: Partition,
-    fetched: Pick<FetchedBatches, "buffer" | "batches"> & { readonly fromOffset: number },
+    fetched: Pick<FetchedBatches, "buffer" | "batches"> & {
+      readonly fromOffset: number;
+      readonly maxBatchBytes: number;
+    },
   ) {
     this.#partition = partition;
-    this.#bytes = Buffer.from(fetched.buffer);
+    this.#fetched = Buffer.from(fetched.buffer);
+    this.#bytes = this.#fetched;
+    this.#maxBatchBytes = fetched.maxBatchBytes;
     this.#batches = fetched.batches;
     this.#fromOffset = fetched.fromOffset;
     this.#expected = fetched.fromOffset;
@@ -49,11 +62,10 @@ export class RecordDecoder {
   /**
    * Appends the next messages, at most `max`. Returns true once the last one has been handed out.
    *
-   * @throws CorruptBatchError at a record that cannot be read, and again at each further call. The messages before it are
-   *   handed out first.
+   * @throws CorruptBatchError at a record that cannot be read or a batch that cannot be decompressed, and again at each
+   *   further call. The messages before it are handed out first.
    */
   next(max: number, into: BrokerMessage<KafkaPayload>[]): boolean {
-    const bytes = this.#bytes;
     const partition = this.#partition;
     const fromOffset = this.#fromOffset;
     const full = into.length + max;
@@ -61,9 +73,12 @@ export class RecordDecoder {
     for (;;) {
       if (this.#recordsLeft === 0) {
         if (this.#at !== this.#end) return this.#fail("bytes are left behind its last record", into, before);
-        if (!this.#nextBatch()) return true;
+        if (this.#row >= this.#batches.length) return true;
+        const problem = this.#nextBatch();
+        if (problem !== undefined) return this.#fail(problem, into, before);
         continue;
       }
+      const bytes = this.#bytes;
       const end = this.#end;
       const baseOffset = this.#baseOffset;
       const lastDelta = this.#lastOffset - baseOffset;
@@ -122,20 +137,34 @@ export class RecordDecoder {
     }
   }
 
-  #nextBatch(): boolean {
+  /** Returns why there is none to be had. */
+  #nextBatch(): string | undefined {
     const batches = this.#batches;
     const row = this.#row;
-    if (row >= batches.length) return false;
-    this.#row = row + BATCH_FIELDS;
     this.#baseOffset = batches[row + BatchField.BASE_OFFSET]!;
+    this.#expected = this.#baseOffset;
+    const start = batches[row + BatchField.START]!;
+    const end = batches[row + BatchField.END]!;
+    const codec = batches[row + BatchField.CODEC]!;
+    if (codec === 0) {
+      this.#bytes = this.#fetched;
+      this.#at = start;
+      this.#end = end;
+    } else {
+      try {
+        this.#bytes = decompressApart(codec, this.#fetched.subarray(start, end), this.#maxBatchBytes);
+      } catch (error) {
+        return decompressionProblem(error);
+      }
+      this.#at = 0;
+      this.#end = this.#bytes.length;
+    }
+    this.#row = row + BATCH_FIELDS;
     this.#lastOffset = batches[row + BatchField.LAST_OFFSET]!;
     this.#recordsLeft = batches[row + BatchField.RECORD_COUNT]!;
     this.#baseTimestamp = batches[row + BatchField.BASE_TIMESTAMP]!;
     this.#appendTimestamp = batches[row + BatchField.APPEND_TIMESTAMP]!;
-    this.#at = batches[row + BatchField.START]!;
-    this.#end = batches[row + BatchField.END]!;
-    this.#expected = this.#baseOffset;
-    return true;
+    return undefined;
   }
 
   #fail(reason: string, into: readonly unknown[], before: number): false {

@@ -282,22 +282,48 @@ test("a partition whose records nobody consumes does not keep others from being 
   assert.ok(consumed[1] > 40, `${consumed[1]}`);
 });
 
-test("a compressed batch is counted by what it becomes, and the next one is expected to be like it", async () => {
+test("compressed records are decompressed here while the main thread has enough to do, and left to it otherwise", async () => {
+  using t = new FetchHarness([LEADER], { "queued.max.messages.kbytes": 400 });
+  const id = { topic: "orders", index: 0 };
+  const value = "x".repeat(120_000);
+  t.start({ 0: 0 });
+  let offset = 0;
+  const answer = async (batch: typeof gzipBatch): Promise<number> => {
+    const records = batch({ baseOffset: offset++, values: [value] });
+    (await t.next()).answer([{ index: 0, highWatermark: 100, records }]);
+    await settle();
+    return t.records.at(-1)!.bytes;
+  };
+  assert.ok((await answer(gzipBatch)) < 1_000, "nothing waits: it goes over as it came");
+  const many = await answer(recordBatch);
+  assert.ok((await answer(gzipBatch)) > 120_000, "more than a quarter of the budget waits");
+  t.fetcher.credit(id, t.records.at(-1)!.bytes);
+  t.fetcher.credit(id, many);
+  assert.ok((await answer(gzipBatch)) < 1_000, "it has been consumed");
+  assert.deepEqual(
+    t.messages(),
+    [0, 1, 2, 3].map((at) => `${at}:${value}`),
+  );
+});
+
+test("a batch that is decompressed is counted by what it becomes, and the next one is expected to be like it", async () => {
   using t = new FetchHarness([LEADER], {
-    "queued.max.messages.kbytes": 100,
+    "queued.max.messages.kbytes": 110,
     "max.partition.fetch.bytes": 10_000,
   });
   t.start({ 0: 0 });
-  const call = await t.next();
-  const records = gzipBatch({ baseOffset: 0, values: ["x".repeat(30_000)] });
+  const first = recordBatch({ baseOffset: 0, values: ["x".repeat(30_000)] });
+  (await t.next()).answer([{ index: 0, highWatermark: 100, records: first }]);
+  const records = gzipBatch({ baseOffset: 1, values: ["x".repeat(30_000)] });
   assert.ok(records.length < 1_000);
-  call.answer([{ index: 0, highWatermark: 100, records }]);
+  (await t.next()).answer([{ index: 0, highWatermark: 100, records }]);
   await settle();
-  assert.ok(t.records[0]!.bytes > 30_000);
-  // Credited only in part: with what came as a measure, a tenth of a full request is all that fits.
+  assert.ok(t.records[1]!.bytes > 30_000);
+  // With what came as a measure, a tenth of a full request is all that fits.
+  t.fetcher.credit({ topic: "orders", index: 0 }, t.records[0]!.bytes);
   (await t.next()).fail();
   await t.advance(200);
   const again = await t.next();
-  assert.deepEqual(again.offsets, { 0: 1 });
+  assert.deepEqual(again.offsets, { 0: 2 });
   assert.ok(again.asks.get(0)!.partitionMaxBytes < 3_000, `${again.asks.get(0)!.partitionMaxBytes}`);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Delivery } from "../../../src/kafka/delivery.ts";
 import { Partition } from "../../../src/message/partition.ts";
-import { fetched } from "./fetched.ts";
+import { compressed, fetched } from "./fetched.ts";
 
 const A = Partition.of("t", 0);
 const B = Partition.of("t", 1);
@@ -161,6 +161,53 @@ test("a failure comes after what was fetched before it, again and again, and hol
   assert.deepEqual(seen, ["1@0=b0"]);
   assert.ok(thrown >= 2);
   delivery.seek(A, 1, -1);
+  assert.deepEqual(take(), []);
+});
+
+test("records that came compressed are given back once, wherever they are when the partition is sought or taken away", () => {
+  const { delivery, take, credits, epochs } = fixture(A, B);
+  const feed = (partition: Partition, from: number): number => {
+    const at = { topic: "t", index: partition.index, epoch: epochs.get(partition) ?? 0 };
+    const records = compressed(at, from, ["x".repeat(200), "y".repeat(200)]);
+    delivery.records(partition, records);
+    return records.bytes;
+  };
+  const bytes = feed(A, 0) + feed(A, 2);
+  assert.deepEqual(
+    take(1).map((message) => message.slice(0, 5)),
+    ["0@0=x"],
+  );
+  delivery.seek(A, 7, -1);
+  assert.equal(credits.get(A), bytes, "one was being read, one waited");
+  assert.deepEqual(take(), []);
+  const waiting = feed(B, 0);
+  delivery.remove(B);
+  assert.equal(credits.get(B), waiting);
+});
+
+test("a batch that cannot be decompressed is told again and again, holds up no other partition, and is given back once", () => {
+  const { delivery, take, feed, credits, epochs } = fixture(A, B);
+  feed(A, 0, ["a0"]);
+  const broken = compressed({ topic: "t", index: 0, epoch: epochs.get(A) ?? 0 }, 1, ["x".repeat(200)]);
+  new Uint8Array(broken.buffer).fill(0xff, 64);
+  delivery.records(A, broken);
+  assert.deepEqual(take(), ["0@0=a0"]);
+  const before = credits.get(A) ?? 0;
+  for (let i = 0; i < 2; i++) assert.throws(() => take(), { code: "ARROYO_CORRUPT_BATCH", offset: 1 });
+  feed(B, 0, ["b0"]);
+  const seen: string[] = [];
+  for (let poll = 0; poll < 4; poll++) {
+    try {
+      seen.push(...take());
+    } catch {
+      // It is still there.
+    }
+  }
+  assert.deepEqual(seen, ["1@0=b0"]);
+  assert.equal(delivery.positions().get(A), 1, "nothing of it is passed over");
+  assert.equal(credits.get(A), before);
+  delivery.seek(A, 2, -1);
+  assert.equal(credits.get(A), before + broken.bytes);
   assert.deepEqual(take(), []);
 });
 

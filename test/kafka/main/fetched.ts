@@ -9,11 +9,35 @@ export function fetched(
   values: readonly string[],
   highWatermark: number = fromOffset + values.length,
 ): FetchedRecords {
+  return handedOver(at, fromOffset, values, highWatermark, "none");
+}
+
+/** The same, of a batch that the main thread is to decompress. */
+export function compressed(
+  at: { readonly topic: string; readonly index: number; readonly epoch: number },
+  fromOffset: number,
+  values: readonly string[],
+): FetchedRecords {
+  return handedOver(at, fromOffset, values, fromOffset + values.length, "lz4");
+}
+
+function handedOver(
+  at: { readonly topic: string; readonly index: number; readonly epoch: number },
+  fromOffset: number,
+  values: readonly string[],
+  highWatermark: number,
+  compression: "none" | "lz4",
+): FetchedRecords {
   const batch = createRecordsBatch(
     values.map((value) => ({ topic: at.topic, value: Buffer.from(value), timestamp: 1n })),
+    { compression },
   ).buffer;
   batch.writeBigInt64BE(BigInt(fromOffset), 0);
-  const { buffer, batches, nextOffset } = readBatches(batch, { fromOffset, maxDecompressedBytes: 1e6 });
+  const { buffer, batches, nextOffset } = readBatches(batch, {
+    fromOffset,
+    maxDecompressedBytes: 1e6,
+    mayStayCompressed: true,
+  });
   return {
     ...at,
     buffer,
@@ -22,6 +46,7 @@ export function fetched(
     nextOffset,
     leaderEpoch: 0,
     highWatermark,
+    maxBatchBytes: 1e6,
     bytes: batch.length,
   };
 }

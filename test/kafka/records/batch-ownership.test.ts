@@ -19,7 +19,11 @@ function alone(...batches: readonly Buffer[]): Buffer {
 
 function values(fetched: FetchedBatches, fromOffset: number): string[] {
   const messages: BrokerMessage<KafkaPayload>[] = [];
-  const decoder = new RecordDecoder(Partition.of("orders", 0), { ...fetched, fromOffset });
+  const decoder = new RecordDecoder(Partition.of("orders", 0), {
+    ...fetched,
+    fromOffset,
+    maxBatchBytes: MOST,
+  });
   while (!decoder.next(100, messages)) continue;
   return messages.map((message) => `${message.offset}:${message.payload.text()}`);
 }

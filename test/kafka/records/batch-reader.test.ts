@@ -12,20 +12,22 @@ const corrupt = (offset: number, message: RegExp) => ({ code: ErrorCode.CORRUPT_
 
 for (const name of ["none", "gzip", "snappy", "lz4", "zstd", "transactional"] as const) {
   test(`a batch of Kafka's Java client is read: ${name}`, () => {
-    const fetched = read(golden(name), 100);
-    assert.equal(fetched.nextOffset, 104);
-    assert.equal(fetched.lastLeaderEpoch, 5);
-    const messages = decode(fetched, 100);
-    assert.deepEqual(
-      messages.map((message) => ({
-        offset: message.offset,
-        key: message.payload.key?.toString() ?? null,
-        value: message.payload.value?.toString() ?? null,
-        timestampMs: message.timestampMs,
-        headers: message.payload.headers.map(([header, value]) => [header, value?.toString() ?? null]),
-      })),
-      GOLDEN_RECORDS.map((record, i) => ({ offset: 100 + i, ...record })),
-    );
+    for (const mayStayCompressed of [false, true]) {
+      const fetched = read(golden(name), 100, { mayStayCompressed });
+      assert.equal(fetched.nextOffset, 104);
+      assert.equal(fetched.lastLeaderEpoch, 5);
+      const messages = decode(fetched, 100);
+      assert.deepEqual(
+        messages.map((message) => ({
+          offset: message.offset,
+          key: message.payload.key?.toString() ?? null,
+          value: message.payload.value?.toString() ?? null,
+          timestampMs: message.timestampMs,
+          headers: message.payload.headers.map(([header, value]) => [header, value?.toString() ?? null]),
+        })),
+        GOLDEN_RECORDS.map((record, i) => ({ offset: 100 + i, ...record })),
+      );
+    }
   });
 }
 

@@ -9,6 +9,8 @@ import { crc32c } from "../../../src/kafka/records/crc32c.ts";
 import type { FetchedBatches } from "../../../src/kafka/records/fetched-batches.ts";
 import { RecordDecoder } from "../../../src/kafka/records/record-decoder.ts";
 
+const MOST_BYTES = 64 * 1024 * 1024;
+
 export const PARTITION: Partition = Partition.of("orders", 3);
 
 export interface Entry {
@@ -77,7 +79,7 @@ export function read(
   fromOffset: number = 0,
   options: Partial<ReadBatchesOptions> = {},
 ): FetchedBatches {
-  return readBatches(bytes, { fromOffset, maxDecompressedBytes: 64 * 1024 * 1024, ...options });
+  return readBatches(bytes, { fromOffset, maxDecompressedBytes: MOST_BYTES, ...options });
 }
 
 /** All messages of what was fetched, a few at a time. */
@@ -86,7 +88,7 @@ export function decode(
   fromOffset: number = 0,
   max: number = 3,
 ): BrokerMessage<KafkaPayload>[] {
-  const decoder = new RecordDecoder(PARTITION, { ...fetched, fromOffset });
+  const decoder = new RecordDecoder(PARTITION, { ...fetched, fromOffset, maxBatchBytes: MOST_BYTES });
   const messages: BrokerMessage<KafkaPayload>[] = [];
   for (;;) {
     const before = messages.length;

@@ -21,7 +21,7 @@ function fetchedOf(
   batches[BatchField.BASE_TIMESTAMP] = 1_700_000_000_000;
   batches[BatchField.APPEND_TIMESTAMP] = NaN;
   batches[BatchField.END] = bytes.length;
-  return { buffer: Uint8Array.from(bytes).buffer, batches, fromOffset: 0 };
+  return { buffer: Uint8Array.from(bytes).buffer, batches, fromOffset: 0, maxBatchBytes: 1e6 };
 }
 
 const record = (hex: string): Buffer => {
@@ -54,6 +54,7 @@ test("as many are handed out as are asked for, and the last call says that it wa
     const decoder = new RecordDecoder(PARTITION, {
       ...read(Buffer.concat([batchOf(entries(3)), batchOf(entries(3), { baseOffset: 3 })])),
       fromOffset: 0,
+      maxBatchBytes: 1e6,
     });
     const messages: BrokerMessage<KafkaPayload>[] = [];
     let calls = 0;
