@@ -233,6 +233,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     if (this.#member !== undefined) this.#group.remove(this.#member);
     this.#endMembership();
     this.#positions.clear();
+    this.vitals.partitions = 0;
     this.#waiter.wake();
     this.#core.forget(this);
   }

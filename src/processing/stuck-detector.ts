@@ -48,7 +48,6 @@ export function detectStuck({ vitals, timeoutMs, logger, metrics }: StuckDetecto
   port.unref();
   return {
     [Symbol.dispose]() {
-      port.postMessage("close");
       port.close();
       watch.release();
     },

@@ -26,7 +26,7 @@ function messageOf(state: StuckState, timeoutMs: number): string {
   }
 }
 
-/** Watches until `port` brings "close". */
+/** Watches until `port` is closed. */
 export function watchForStuck(
   { vitals, timeoutMs }: Extract<WatchRequest, { kind: "stuck" }>,
   port: MessagePort,
@@ -53,8 +53,6 @@ export function watchForStuck(
   });
   port.on("message", (message) => {
     if (message === "pong") answered?.();
-    if (message !== "close") return;
-    watch.stop();
-    port.close();
   });
+  port.on("close", () => watch.stop());
 }
