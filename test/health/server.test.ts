@@ -12,6 +12,8 @@ import {
   Healthcheck,
   HealthServer,
   InvalidStateError,
+  KafkaPayload,
+  MESSAGE_REJECTED,
   StreamProcessor,
   Vitals,
   healthHandler,
@@ -37,6 +39,11 @@ async function get(
 ): Promise<{ readonly status: number; readonly type: string | null; readonly text: string }> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
   return { status: response.status, type: response.headers.get("content-type"), text: await response.text() };
+}
+
+/** Lets the event loop do what has come up. */
+async function turns(count: number = 20): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const TEXT = "text/plain; charset=utf-8";
@@ -141,6 +148,44 @@ describe("healthHandler", () => {
   });
 });
 
+describe("a consumer whose chain takes nothing", () => {
+  it("is alive and ready for ten minutes of back-pressure", async () => {
+    const clock = new MockClock();
+    await using broker = new LocalBroker({ clock, logger: silentLogger });
+    await broker.createTopic("orders", 1);
+    await broker.producer().produce("orders", new KafkaPayload(null, "1"));
+    let rejections = 0;
+    const processor = new StreamProcessor({
+      consumer: broker.consumer({ "group.id": "g", "auto.offset.reset": "earliest" }),
+      topic: "orders",
+      clock,
+      logger: silentLogger,
+      factory: {
+        createWithPartitions: (commit) => {
+          const full = new CommitOffsets(commit);
+          return Object.assign(full, {
+            submit: () => {
+              rejections++;
+              throw MESSAGE_REJECTED;
+            },
+          });
+        },
+      },
+    });
+    using health = healthHandler({ watch: processor, clock });
+    const ran = processor.run();
+    await turns();
+    for (let second = 0; second < 600; second++) {
+      clock.advance(1_000);
+      await turns(3);
+      if (second % 60 === 59) assert.equal(health.report().ready, true, JSON.stringify(health.report()));
+    }
+    assert.ok(rejections > 600);
+    processor.signalShutdown();
+    await ran;
+  });
+});
+
 describe("Healthcheck with rules", () => {
   it("touches its file only while the probe over HTTP would succeed", async () => {
     const folder = mkdtempSync(join(tmpdir(), "arroyo-health-"));
@@ -166,7 +211,7 @@ describe("Healthcheck with rules", () => {
     const passes = async (seconds: number): Promise<void> => {
       for (let second = 0; second < seconds; second++) {
         clock.advance(1_000);
-        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+        await turns();
       }
     };
     const agree = async (isReady: boolean): Promise<void> => {

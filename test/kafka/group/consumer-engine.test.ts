@@ -27,8 +27,10 @@ kafkaTest("closing does not wait for a main thread that has not heard of its los
   );
   engine.send({ type: "subscribe", subscription: { topics: [topic] } });
   await engine.next("assigned");
+  assert.equal(engine.vitals.member, "member");
   // Nobody polls.
   await engine.next("lost");
+  assert.equal(engine.vitals.member, "expelled");
   const startedMs = performance.now();
   engine.send({ type: "close", timeoutMs: 20_000 });
   await engine.next("closed");
