@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import {
   CommitOffsets,
   StreamProcessor,
+  Topic,
   healthHandler,
   silentLogger,
   type HealthReport,
@@ -160,6 +161,44 @@ kafkaTest(
     assert.equal(await member.ends(), 0);
   },
 );
+
+kafkaTest("thrown out by the group: alive and ready while it gets back in", async (kafka) => {
+  const topic = await kafka.createTopic();
+  const group = kafka.name("group");
+  await using consumer = new KafkaConsumer(
+    { "bootstrap.servers": kafka.bootstrapServers, "group.id": group, "heartbeat.interval.ms": HEARTBEAT_MS },
+    { logger: silentLogger },
+  );
+  using health = healthHandler({ watch: consumer });
+  const heard: string[] = [];
+  const tell = (event: string): void => {
+    heard.push(`${event}: ${consumer.vitals.member}`);
+  };
+  consumer.subscribe([Topic.of(topic)], {
+    onAssign: () => tell("assigned"),
+    onLost: () => {
+      tell("lost");
+      const { alive, checks } = health.report().consumers["consumer"]!;
+      assert.equal(alive, true);
+      assert.match(
+        checks.find(({ name }) => name === "membership")!.why,
+        /thrown out .* tries to get back in/,
+      );
+    },
+  });
+  const until = async (count: number): Promise<void> => {
+    while (heard.length < count) await consumer.poll({ timeoutMs: 100 });
+  };
+  await until(1);
+  assert.equal(health.report().ready, true);
+  await kafka.admin.removeMembersFromConsumerGroup({
+    groupId: group,
+    members: [{ memberId: consumer.memberId }],
+  });
+  await until(3);
+  assert.deepEqual(heard, ["assigned: member", "lost: lost", "assigned: member"]);
+  assert.equal(health.report().ready, true);
+});
 
 kafkaTest("shutting down: not ready at once, and alive until the end", async (kafka) => {
   await using started = await start(kafka, { rules: {} });
