@@ -19,6 +19,13 @@ export interface ClientPort {
 }
 
 /**
+ * What the thread reads from sockets comes in buffers of 64 kB, which are collected as young objects. Where they are
+ * collected often, few of them are in use, and these stay in the processor's caches: with 3 MB or less a message of 1 kB
+ * took 1.3 us of CPU time over all threads, with 4 MB or more 1.8 to 2.1; and 50 MB of memory less.
+ */
+const YOUNG_MB = 3;
+
+/**
  * The one thread that does the network work of every client in the process. A second one would cost about 60 MB, so they
  * share it; it is started by the first client, and stopped when the last one is gone.
  */
@@ -34,6 +41,7 @@ class IoThread {
     const isScript = process.execArgv.some((flag) => flag.startsWith("--input-type"));
     this.#worker = new Worker(new URL(`./io-worker.${extension}`, import.meta.url), {
       name: "arroyo-io",
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       ...(isScript ? { execArgv: [] } : {}),
     });
     this.#worker.on("error", (error) =>
