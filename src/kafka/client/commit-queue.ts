@@ -47,6 +47,8 @@ const SESSION_ERRORS: ReadonlySet<number> = new Set([
   ErrorCodes.ILLEGAL_GENERATION,
   ErrorCodes.FENCED_INSTANCE_ID,
   ErrorCodes.FENCED_MEMBER_EPOCH,
+  // Everybody was put out of it, and then it was deleted.
+  ErrorCodes.GROUP_ID_NOT_FOUND,
 ]);
 
 /** Refusals that end with the next generation. */

@@ -58,9 +58,13 @@ export class ConsumerGroupAssignment {
     });
   }
 
-  /** Whether there are topics whose names are not known yet. */
+  /** Whether something is to be taken of topics whose names are not known yet. */
   get isUnclear(): boolean {
-    return this.#target.some(({ topicId }) => this.#nameOf(topicId) === undefined);
+    return this.#target.some(
+      ({ topicId, partitions }) =>
+        partitions.some((index) => !this.#owned.has(`${topicId}:${index}`)) &&
+        this.#nameOf(topicId) === undefined,
+    );
   }
 
   take(partitions: readonly OwnedPartition[]): void {

@@ -7,6 +7,14 @@ export const OUT_OF_GROUP: ReadonlySet<number> = new Set([
   ErrorCodes.FENCED_MEMBER_EPOCH,
 ]);
 
+/** Answers to a member that leaves: it is not there any more anyhow. */
+export const HAS_LEFT: ReadonlySet<number> = new Set([
+  ErrorCodes.NONE,
+  ...OUT_OF_GROUP,
+  ErrorCodes.GROUP_ID_NOT_FOUND,
+  ErrorCodes.FENCED_INSTANCE_ID,
+]);
+
 /** The coordinator is busy or is another broker by now: the same request again. */
 export const TRY_AGAIN: ReadonlySet<number> = new Set([
   ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS,

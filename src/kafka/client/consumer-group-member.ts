@@ -7,7 +7,13 @@ import { Backoff } from "./backoff.ts";
 import type { ConsumerGroupHeartbeatResponse } from "./consumer-group-apis.ts";
 import { HeartbeatContents } from "./consumer-group-contents.ts";
 import type { ConsumerGroupRequests } from "./consumer-group-coordinator.ts";
-import { heartbeatError, noSuchProtocol, OUT_OF_GROUP, TRY_AGAIN } from "./consumer-group-errors.ts";
+import {
+  HAS_LEFT,
+  heartbeatError,
+  noSuchProtocol,
+  OUT_OF_GROUP,
+  TRY_AGAIN,
+} from "./consumer-group-errors.ts";
 import { Reconciler, type NamedTopics } from "./consumer-group-reconciler.ts";
 import { ConsumerGroupSession } from "./consumer-group-session.ts";
 import { ErrorCodes, errorName, needsCoordinatorLookup } from "./error-codes.ts";
@@ -37,6 +43,8 @@ const LEAVE_EPOCH = -1;
 const LEAVE_FOR_A_WHILE_EPOCH = -2;
 /** Until the first answer tells it. */
 const FIRST_INTERVAL_MS = 5_000;
+/** However often heartbeats are sent, a busy broker gets so long to answer one. */
+const MIN_ANSWER_MS = 3_000;
 const LEAVE_MS = 3_000;
 /** A member that was killed is in the group until its session ends: 45 s by the brokers' default. */
 const UNRELEASED_MS = 60_000;
@@ -63,6 +71,10 @@ export class ConsumerGroupMember implements Membership {
   #urgent = new Latch();
   #intervalMs = FIRST_INTERVAL_MS;
   #hasAsked = false;
+  /** When the first request was sent that was not answered; what it ordered may only be known from a later answer. */
+  #unansweredSinceMs: number | undefined;
+  /** The coordinator may have us in the group although we do not know of it, and keep our instance id from us. */
+  #mayBeIn = false;
   #unreleasedSinceMs: number | undefined;
   /** What ends it for good. */
   #failure: ConsumerError | undefined;
@@ -119,6 +131,8 @@ export class ConsumerGroupMember implements Membership {
       this.#session = session;
       this.#state = "joining";
       await this.#live(session);
+      // Whoever is refused right away must not ask in a circle.
+      if (session.generationId === JOIN_EPOCH) await sleep(clock, this.#backoff.next(), signal);
     }
   }
 
@@ -133,6 +147,7 @@ export class ConsumerGroupMember implements Membership {
       ...this.#options,
       session,
       changed: () => this.#urgent.set(),
+      failed: (error) => this.#fail(session, cannotBeMember(this.#options.groupId, error)),
       draining: (isDraining) => {
         if (!over.signal.aborted) this.#state = isDraining ? "revoking" : "stable";
       },
@@ -154,6 +169,7 @@ export class ConsumerGroupMember implements Membership {
   }
 
   async #pause({ forMs, unlessUrgent }: Pause, signal: AbortSignal): Promise<void> {
+    if (forMs === 0) return;
     const over = new AbortController();
     const waits: Promise<void>[] = [];
     if (unlessUrgent) waits.push(this.#urgent.promise);
@@ -165,7 +181,7 @@ export class ConsumerGroupMember implements Membership {
 
   /** One heartbeat. Returns when the next one is due. */
   async #beat(session: ConsumerGroupSession, reconciler: Reconciler, signal: AbortSignal): Promise<Pause> {
-    const { topics, requests, clock, logger, groupId } = this.#options;
+    const { topics, requests, clock, logger, groupId, rebalanceTimeoutMs } = this.#options;
     this.#urgent = new Latch();
     const names = topics.names();
     const isJoining = session.generationId === JOIN_EPOCH;
@@ -173,13 +189,13 @@ export class ConsumerGroupMember implements Membership {
     if (isJoining && names.length === 0) return { forMs: Infinity, unlessUrgent: true };
     const owned = reconciler.report;
     const request = this.#contents.next(session, names, owned);
-    const sentAtMs = clock.monotonicMs();
+    const sentAtMs = (this.#unansweredSinceMs ??= clock.monotonicMs());
     // The answer may bring another epoch.
     if (!isJoining) this.#commit("held");
     this.#hasAsked = true;
     let answer: ConsumerGroupHeartbeatResponse;
     try {
-      answer = await requests.heartbeat(request, this.#intervalMs * 2, signal);
+      answer = await requests.heartbeat(request, Math.max(MIN_ANSWER_MS, this.#intervalMs * 2), signal);
     } catch (error) {
       if (signal.aborted) return NOW;
       if (!TransportError.is(error)) {
@@ -191,11 +207,14 @@ export class ConsumerGroupMember implements Membership {
         );
         return NOW;
       }
+      this.#mayBeIn = true;
       requests.forgetCoordinator();
       logger.debug({ groupId, error }, "A heartbeat was not answered; it is sent again.");
       return this.#again(session, error.message);
     }
-    if (answer.errorCode !== ErrorCodes.NONE) return this.#refused(session, answer);
+    this.#unansweredSinceMs = undefined;
+    if (answer.errorCode !== ErrorCodes.NONE) return await this.#refused(session, answer);
+    this.#mayBeIn = false;
     this.#backoff.reset();
     this.#slowJoin.joined();
     this.#unreleasedSinceMs = undefined;
@@ -205,7 +224,11 @@ export class ConsumerGroupMember implements Membership {
     session.cleanAtMs = sentAtMs;
     if (isJoining) this.#joined(session);
     this.#commit("ready", session);
-    if (answer.assignment !== null) reconciler.aim(answer.assignment, sentAtMs);
+    if (answer.assignment !== null) {
+      // It may as well not have heard of any before this one.
+      const earliestMs = clock.monotonicMs() - rebalanceTimeoutMs / 2;
+      reconciler.aim(answer.assignment, Math.max(sentAtMs, earliestMs));
+    }
     return { forMs: this.#intervalMs, unlessUrgent: true };
   }
 
@@ -220,10 +243,12 @@ export class ConsumerGroupMember implements Membership {
     events.assigned(session, []);
   }
 
-  #refused(session: ConsumerGroupSession, answer: ConsumerGroupHeartbeatResponse): Pause {
+  async #refused(session: ConsumerGroupSession, answer: ConsumerGroupHeartbeatResponse): Promise<Pause> {
     const { requests, clock, groupId, logger } = this.#options;
     const { errorCode, errorMessage } = answer;
-    if (OUT_OF_GROUP.has(errorCode)) {
+    // A group that everybody was put out of is deleted in the end. To those who join it means something else.
+    const isGroupGone = errorCode === ErrorCodes.GROUP_ID_NOT_FOUND && session.generationId !== JOIN_EPOCH;
+    if (OUT_OF_GROUP.has(errorCode) || isGroupGone) {
       session.gone.set({
         errorCode,
         reason: `the coordinator answered a heartbeat with ${errorName(errorCode)}`,
@@ -235,6 +260,12 @@ export class ConsumerGroupMember implements Membership {
       return this.#again(session, errorName(errorCode));
     }
     if (errorCode === ErrorCodes.UNRELEASED_INSTANCE_ID) {
+      // It may be ourselves: a join whose answer was lost. Otherwise the coordinator refuses this.
+      if (this.#mayBeIn) {
+        this.#mayBeIn = false;
+        await this.#leave(LEAVE_MS);
+        return this.#again(session, errorName(errorCode));
+      }
       const nowMs = clock.monotonicMs();
       if (this.#unreleasedSinceMs === undefined) {
         this.#unreleasedSinceMs = nowMs;
@@ -274,8 +305,11 @@ export class ConsumerGroupMember implements Membership {
       events.fatal(this.#failure);
       this.#stopped.abort();
     }
-    // Whoever gave up itself is still a member for the coordinator: it must hear of it, for the others' sake.
-    const left = errorCode === 0 ? this.#leave(LEAVE_MS) : undefined;
+    // Whoever gave up itself is still a member for the coordinator: it must hear of it, for the others' sake. So is who
+    // was fenced, and would be refused until that session ends.
+    const isStillIn = errorCode === 0 || errorCode === ErrorCodes.FENCED_MEMBER_EPOCH;
+    this.#unansweredSinceMs = undefined;
+    const left = isStillIn ? this.#leave(LEAVE_MS) : undefined;
     await Promise.all([left, wasIn ? events.lost(session, held, reason) : undefined]);
   }
 
@@ -304,10 +338,16 @@ export class ConsumerGroupMember implements Membership {
       serverAssignor: null,
       topicPartitions: null,
     };
+    const signal = AbortSignal.timeout(timeoutMs);
     try {
-      const { errorCode } = await requests.heartbeat(request, timeoutMs, AbortSignal.timeout(timeoutMs));
-      if (errorCode === ErrorCodes.NONE || OUT_OF_GROUP.has(errorCode)) return;
-      throw new ConsumerError(`The coordinator answered with ${errorName(errorCode)}.`);
+      let { errorCode } = await requests.heartbeat(request, timeoutMs, signal);
+      if (needsCoordinatorLookup(errorCode)) {
+        requests.forgetCoordinator();
+        ({ errorCode } = await requests.heartbeat(request, timeoutMs, signal));
+      }
+      if (!HAS_LEFT.has(errorCode)) {
+        throw new ConsumerError(`The coordinator answered with ${errorName(errorCode)}.`);
+      }
     } catch (error) {
       logger.warn(
         { groupId, memberId: this.memberId, error },

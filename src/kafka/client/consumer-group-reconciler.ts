@@ -12,6 +12,8 @@ import type { PartitionId } from "./protocol.ts";
 /** What the commit at the end of a drain is given, at most; and its share where the whole is short. */
 const COMMIT_MS = 3_000;
 const COMMIT_SHARE = 0.25;
+/** What a hand-over waits for metadata, at most. */
+const FIRST_LOOK_MS = 2_000;
 /** How soon a topic whose name is not known is looked for again. */
 const LOOK_UP_MS = 250;
 
@@ -19,6 +21,8 @@ const LOOK_UP_MS = 250;
 export interface NamedTopics extends Pick<GroupTopics, "names"> {
   /** The name of the topic that has this id; undefined while it is not known. */
   nameOf(topicId: string): string | undefined;
+  /** The id of the topic that has this name; undefined while it is not known. */
+  idOf(name: string): string | undefined;
   /** Resolves when the metadata is of after this call. */
   refresh(): Promise<void>;
 }
@@ -27,9 +31,11 @@ export interface ReconcilerOptions {
   readonly session: ConsumerGroupSession;
   readonly topics: NamedTopics;
   readonly rebalanceTimeoutMs: number;
-  readonly events: Pick<MembershipEvents, "assigned" | "revoke">;
+  readonly events: Pick<MembershipEvents, "assigned" | "revoke" | "lost">;
   /** What is owned has changed: the coordinator waits for that. */
   readonly changed: () => void;
+  /** It cannot go on, through no fault of the group's. */
+  readonly failed: (error: unknown) => void;
   /** Partitions are being drained, or no more. */
   readonly draining: (isDraining: boolean) => void;
   readonly clock: Clock;
@@ -65,7 +71,7 @@ export class Reconciler {
     this.#orderedAtMs = orderedAtMs;
     this.#aimed.set();
     this.#aimed = new Latch();
-    if (!this.#running) void this.#run();
+    if (!this.#running) this.#run().catch(this.#options.failed);
   }
 
   /** The membership is over. Returns what was held. */
@@ -76,8 +82,22 @@ export class Reconciler {
   async #run(): Promise<void> {
     const { signal, session, events, changed } = this.#options;
     this.#running = true;
+    let lookedUpFor: Latch | undefined;
     while (!signal.aborted) {
       const { excess } = this.#assignment;
+      const remade = excess.filter((partition) => this.#isRemade(partition));
+      if (remade.length > 0) {
+        this.#assignment.give(remade);
+        await events.lost(session, remade.map(partitionOf), "the topic was deleted and made again");
+        changed();
+        continue;
+      }
+      // What is not known may be the topic of what goes, made again. One look must do.
+      if (excess.length > 0 && this.#assignment.isUnclear && lookedUpFor !== this.#aimed) {
+        lookedUpFor = this.#aimed;
+        await this.#lookUp(FIRST_LOOK_MS, 0);
+        continue;
+      }
       if (excess.length > 0) {
         if (!(await this.#handOver(excess))) break;
         this.#assignment.give(excess);
@@ -89,23 +109,31 @@ export class Reconciler {
         this.#assignment.take(missing);
         events.assigned(session, missing.map(partitionOf));
         changed();
-      } else if (this.#assignment.isUnclear) await this.#lookUp();
+      } else if (this.#assignment.isUnclear) await this.#lookUp(Infinity, LOOK_UP_MS);
       else break;
     }
     this.#running = false;
   }
 
+  /** Offsets are committed by name: those of the old topic must not become those of the new one. */
+  #isRemade({ topicId, topic }: OwnedPartition): boolean {
+    const now = this.#options.topics.idOf(topic);
+    return now !== undefined && now !== topicId;
+  }
+
   /** Asks for the names of topics that are not known yet, until something else is wanted. */
-  async #lookUp(): Promise<void> {
+  async #lookUp(limitMs: number, pauseMs: number): Promise<void> {
     const { topics, clock, signal, logger } = this.#options;
     const aimed = this.#aimed;
     const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
     const refreshed = topics.refresh().catch((error: unknown) => {
       logger.debug({ error }, "The metadata of a topic that was assigned could not be had.");
     });
-    await Promise.race([refreshed, aimed.promise, whenAborted(signal, over.signal)]);
-    if (this.#assignment.isUnclear && !aimed.isSet && !signal.aborted) {
-      await Promise.race([sleep(clock, LOOK_UP_MS, AbortSignal.any([signal, over.signal])), aimed.promise]);
+    const limit = limitMs === Infinity ? whenAborted(either) : sleep(clock, limitMs, either);
+    await Promise.race([refreshed, aimed.promise, limit]);
+    if (pauseMs > 0 && this.#assignment.isUnclear && !aimed.isSet && !signal.aborted) {
+      await Promise.race([sleep(clock, pauseMs, either), aimed.promise]);
     }
     over.abort();
   }

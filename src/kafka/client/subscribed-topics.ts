@@ -59,6 +59,12 @@ export class SubscribedTopics implements GroupTopics {
     return cluster.topicNames().find((name) => cluster.topic(name)?.topicId === topicId);
   }
 
+  /** The id of the topic that has this name; undefined while it is not known. */
+  idOf(name: string): string | undefined {
+    const topic = this.#options.cluster.topic(name);
+    return topic?.errorCode === ErrorCodes.NONE ? topic.topicId : undefined;
+  }
+
   /** Resolves when the metadata is of after this call. */
   refresh(): Promise<void> {
     return this.#options.cluster.refresh();

@@ -102,6 +102,41 @@ test("a coordinator that is loading, has moved, or is lost is asked again, found
   assert.deepEqual(forgottenAfter, [0, 0, 1, 2, 3]);
 });
 
+test("a member that the coordinator has in another epoch, or not at all, asks again with the epoch it has then", async () => {
+  const cluster = new AnsweringCluster<OffsetFetchRequest, OffsetFetchResponse>();
+  const clock = new MockClock();
+  const group = { groupId: "readers", member: { memberId: "m-1", memberEpoch: 3 } };
+  const codes: number[] = [
+    ErrorCodes.STALE_MEMBER_EPOCH,
+    ErrorCodes.UNKNOWN_MEMBER_ID,
+    ErrorCodes.FENCED_MEMBER_EPOCH,
+  ];
+  const asked: unknown[] = [];
+  cluster.answer = (request) => {
+    asked.push([request.memberId, request.memberEpoch]);
+    const errorCode = codes.shift();
+    // Its heartbeat brings the next epoch meanwhile.
+    group.member = { memberId: "m-1", memberEpoch: group.member.memberEpoch + 1 };
+    if (errorCode !== undefined) return { errorCode, topics: [] };
+    return fetched(request, { 0: { committedOffset: 8 } });
+  };
+  const committed = fetchCommitted(cluster, group, [ONE], new AbortController().signal, { clock });
+  assert.equal((await turnUntilSettled(clock, committed)).get("orders:0")?.offset, 8);
+  assert.deepEqual(
+    asked,
+    [3, 4, 5, 6].map((epoch) => ["m-1", epoch]),
+  );
+});
+
+test("who is no member of KIP-848 and is refused as one hears of it", async () => {
+  const cluster = new AnsweringCluster<OffsetFetchRequest, OffsetFetchResponse>();
+  cluster.answer = () => ({ errorCode: ErrorCodes.UNKNOWN_MEMBER_ID, topics: [] });
+  await assert.rejects(
+    fetchCommitted(cluster, GROUP, [ONE], new AbortController().signal),
+    /UNKNOWN_MEMBER_ID/,
+  );
+});
+
 test("an offset that an open transaction is about to change is waited for, the others are not asked for again", async () => {
   const cluster = new AnsweringCluster<OffsetFetchRequest, OffsetFetchResponse>();
   const clock = new MockClock();

@@ -108,8 +108,12 @@ test("a commit that has to be tried again never overwrites a newer one", async (
   await first.answer(ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS);
   clock.advance(100);
   const second = await fixture.nextTry();
-  assert.deepEqual(second.offsets, { "t:0": 30, "t:1": 5 });
-  await second.answer(ErrorCodes.NONE);
+  await second.answer(ErrorCodes.STALE_MEMBER_EPOCH);
+  assert.equal(second.session.gone.isSet, false);
+  clock.advance(200);
+  const third = await fixture.nextTry();
+  assert.deepEqual([second.offsets, third.offsets], Array(2).fill({ "t:0": 30, "t:1": 5 }));
+  await third.answer(ErrorCodes.NONE);
   assert.deepEqual(await older, [at(0, 10)]);
   assert.deepEqual(await newer, [at(0, 30), at(1, 5)]);
 });
@@ -140,15 +144,17 @@ test("an offset whose assignment has ended is dropped, and does not fail the oth
   assert.deepEqual(await done, [at(0, 10)]);
 });
 
-test("a member that was thrown out commits nothing, and its session has ended", async () => {
-  const { queue, fixture, ...rest } = asFixture();
-  const done = queue.commit([at(0, 10)], 60_000);
-  const first = await rest.nextTry();
-  await first.answer(ErrorCodes.ILLEGAL_GENERATION);
-  assert.deepEqual(await done, []);
-  assert.equal(first.session.gone.value?.errorCode, ErrorCodes.ILLEGAL_GENERATION);
-  assert.deepEqual(await queue.commit([at(0, 11)], 60_000), []);
-  assert.equal(fixture.tries.length, 0);
+test("a member that was thrown out, or whose group was deleted, commits nothing, and its session has ended", async () => {
+  for (const code of [ErrorCodes.ILLEGAL_GENERATION, ErrorCodes.GROUP_ID_NOT_FOUND]) {
+    const { queue, fixture, ...rest } = asFixture();
+    const done = queue.commit([at(0, 10)], 60_000);
+    const first = await rest.nextTry();
+    await first.answer(code);
+    assert.deepEqual(await done, []);
+    assert.equal(first.session.gone.value?.errorCode, code);
+    assert.deepEqual(await queue.commit([at(0, 11)], 60_000), []);
+    assert.equal(fixture.tries.length, 0);
+  }
 });
 
 test("without a generation nothing is sent: never a commit that a group without members would take", async () => {

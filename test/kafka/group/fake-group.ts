@@ -22,7 +22,7 @@ export interface Call<Answer> {
 }
 
 /** Calls in the order in which they were made; a test takes them one by one, waiting for those that are still to come. */
-class Calls {
+export class Calls {
   readonly #made: Call<never>[] = [];
   readonly #waiting: { readonly name: string; readonly take: (call: Call<never>) => void }[] = [];
 
