@@ -102,6 +102,16 @@ export class Accumulator {
     return this.#place(topic, index, payload, this.#clock.nowMs(), undefined);
   }
 
+  /** The topics that can be produced to. */
+  get topics(): readonly string[] {
+    return [...this.#topics.values()].filter((topic) => topic.partitionCount > 0).map(({ name }) => name);
+  }
+
+  /** Resolves when it is known how many partitions a topic has; rejects when it cannot be used. */
+  known(topicName: string): Promise<void> {
+    return (this.#topics.get(topicName) ?? this.#addTopic(topicName)).known();
+  }
+
   /** The engine knows a topic, or knows more of it. */
   topic(name: string, partitions: number, leaderless: readonly number[]): void {
     const topic = this.#topics.get(name) ?? this.#addTopic(name);
@@ -121,7 +131,7 @@ export class Accumulator {
   topicFailed(name: string, error: Error): void {
     const topic = this.#topics.get(name);
     if (topic === undefined) return;
-    topic.forget();
+    topic.failed(error);
     this.#metrics.failed(topic.waiting.fail(error));
     for (const from of topic.partitions) {
       const batch = from.open;

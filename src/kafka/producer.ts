@@ -5,7 +5,7 @@ import { stderrLogger, type Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Partition } from "../message/partition.ts";
 import { KafkaPayload } from "../message/payload.ts";
-import type { Topic } from "../message/topic.ts";
+import { Topic } from "../message/topic.ts";
 import { Accumulator } from "./accumulator.ts";
 import { abortable, AbortedError } from "./client/abortable.ts";
 import { openProducer, type ClientPort } from "./client/io-thread.ts";
@@ -14,6 +14,7 @@ import { deserializeError } from "./client/serialized-error.ts";
 import { resolveProducerConfig, type KafkaProducerConfig } from "./config.ts";
 
 const DEFAULT_CLOSE_MS = 5_000;
+const DEFAULT_CONNECT_MS = 30_000;
 /** How long the I/O thread may take to let go of its connections. */
 const ENGINE_CLOSE_MS = 1_000;
 
@@ -39,16 +40,20 @@ export class KafkaProducer implements Producer<KafkaPayload> {
   readonly #logger: Logger;
   readonly #client: ClientPort;
   readonly #accumulator: Accumulator;
+  readonly #servers: string;
   readonly #engineClosed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
+  /** Is being found out. */
+  #probe: PromiseWithResolvers<void> | undefined;
   /** Why nothing is taken any more. */
   #refusal: Error | undefined;
 
   /** @throws ConfigurationError for a key that is unknown, or a value that is out of range, before any connection. */
   constructor(config: KafkaProducerConfig, options: KafkaProducerOptions = {}) {
     const resolved = resolveProducerConfig(config);
+    this.#servers = resolved["bootstrap.servers"].map(({ host, port }) => `${host}:${port}`).join(", ");
     this.#logger = options.logger ?? stderrLogger;
-    this.#client = openProducer(resolved, (error) => this.#threadFailed(error));
+    this.#client = openProducer(resolved, this.#logger, (error) => this.#threadFailed(error));
     this.#accumulator = new Accumulator({
       config: resolved,
       clock: systemClock,
@@ -61,6 +66,11 @@ export class KafkaProducer implements Producer<KafkaPayload> {
   /** How many messages are on their way: produced, and neither delivered nor failed. */
   get inFlight(): number {
     return this.#accumulator.inFlight;
+  }
+
+  /** The topics that were produced to, or given to {@link connect}, and that the brokers know. */
+  get topics(): readonly string[] {
+    return this.#accumulator.topics;
   }
 
   get closed(): boolean {
@@ -91,6 +101,39 @@ export class KafkaProducer implements Producer<KafkaPayload> {
       return this.#accumulator.produce(destination.name, -1, payload);
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /**
+   * Proves that the brokers can be reached with these settings and know these topics; what is produced afterwards has not to
+   * wait for that. Nobody has to call it: the first `produce` connects as well.
+   *
+   * @throws ProducerError when there is no hope, as for wrong credentials, or a topic that does not exist; DeadlineError after
+   * `timeoutMs` (default 30,000).
+   */
+  async connect(
+    topics: readonly (Topic | string)[] = [],
+    timeoutMs: number = DEFAULT_CONNECT_MS,
+  ): Promise<void> {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    const names = topics.map((topic) => Topic.of(topic).name);
+    if (this.#probe === undefined) {
+      this.#probe = Promise.withResolvers();
+      this.#send({ type: "probe" }, []);
+    }
+    const connected = Promise.all([
+      this.#probe.promise,
+      ...names.map((name) => this.#accumulator.known(name)),
+    ]);
+    using deadline = deadlineAfter(systemClock, timeoutMs);
+    try {
+      await abortable(connected, deadline);
+    } catch (error) {
+      if (!(error instanceof AbortedError)) throw error;
+      const what = names.length === 0 ? "" : `, or do not know ${names.join(", ")}`;
+      throw new DeadlineError(
+        `The brokers at ${this.#servers} have not answered within ${timeoutMs} ms${what}.`,
+      );
     }
   }
 
@@ -135,6 +178,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
         "The producer was closed before all messages were delivered.",
       );
     }
+    this.#probed(this.#refusal);
     this.#accumulator.failAll(
       new ProducerError(
         "The producer was closed before the message was delivered. It may arrive all the same.",
@@ -165,6 +209,9 @@ export class KafkaProducer implements Producer<KafkaPayload> {
       case "failed":
         this.#accumulator.failed(event.ids, deserializeError(event.error, "producer"));
         break;
+      case "probed":
+        this.#probed(event.error && deserializeError(event.error, "producer"));
+        break;
       case "retried":
         this.#accumulator.retried(event.batches);
         break;
@@ -189,8 +236,16 @@ export class KafkaProducer implements Producer<KafkaPayload> {
     this.#engineClosed.resolve();
   }
 
+  #probed(error: Error | undefined): void {
+    const probe = this.#probe;
+    this.#probe = undefined;
+    if (error === undefined) probe?.resolve();
+    else probe?.reject(error);
+  }
+
   #broken(error: Error): void {
     this.#refusal ??= error;
+    this.#probed(error);
     this.#accumulator.failAll(error);
   }
 }

@@ -41,6 +41,7 @@ export class TopicAccumulator {
   leaderless: ReadonlySet<number> = new Set();
   readonly #request: () => void;
   #isRequested = false;
+  #known: PromiseWithResolvers<void> | undefined;
 
   constructor({ name, stickyLingerMs, waiting, request }: TopicAccumulatorOptions) {
     this.name = name;
@@ -56,16 +57,28 @@ export class TopicAccumulator {
     this.#request();
   }
 
+  /** Resolves when its partitions are known, which are asked for; rejects when it cannot be used. */
+  async known(): Promise<void> {
+    if (this.partitionCount > 0) return;
+    this.request();
+    this.#known ??= Promise.withResolvers();
+    await this.#known.promise;
+  }
+
   setPartitions(count: number, leaderless: readonly number[]): void {
     this.partitionCount = count;
     this.leaderless = new Set(leaderless);
+    this.#known?.resolve();
+    this.#known = undefined;
     while (this.partitions.length < count) {
       this.partitions.push(new PartitionAccumulator(Partition.of(this.name, this.partitions.length)));
     }
   }
 
-  /** Its partitions have to be asked for anew. */
-  forget(): void {
+  /** It cannot be used. When it is wanted next, its partitions have to be asked for anew. */
+  failed(error: Error): void {
+    this.#known?.reject(error);
+    this.#known = undefined;
     this.partitionCount = 0;
     this.#isRequested = false;
   }

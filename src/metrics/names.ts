@@ -61,6 +61,7 @@ export const MetricName = {
   PRODUCER_QUEUE_BYTES: "arroyo.producer.kafka.queue.bytes",
   PRODUCER_BATCHES_IN_FLIGHT: "arroyo.producer.kafka.batches_in_flight",
   PRODUCER_RETRIES: "arroyo.producer.kafka.retries",
+  PRODUCER_RELOADS: "arroyo.producer.kafka.reloads",
 } as const;
 
 /** One of {@link MetricName}'s values. */
@@ -294,6 +295,12 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
     "Batches that a KafkaProducer has closed and that are not acknowledged: at work, waiting for a leader, or to be tried again.",
   ],
   [MetricName.PRODUCER_RETRIES]: ["counter", "batches", "Batches that a KafkaProducer had to send again."],
+  [MetricName.PRODUCER_RELOADS]: [
+    "counter",
+    "events",
+    "Changes of a ReloadingKafkaProducer's settings, by how they ended; at error, the old ones stay in force.",
+    ["status"],
+  ],
 };
 
 /** Every metric: what it is and what it means. The page in the docs is made from it. */

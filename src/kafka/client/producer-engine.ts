@@ -14,6 +14,8 @@ export interface ProducerEngineOptions {
   /** The other end is the producer's on the main thread. */
   readonly port: MessagePort;
   readonly clock: Clock;
+  /** Where tokens for OAUTHBEARER come in. */
+  readonly tokens?: MessagePort | undefined;
   /** How long a topic may be unknown before that is an error. Default 30,000. */
   readonly unknownTopicGraceMs?: number | undefined;
 }
@@ -28,12 +30,12 @@ export class ProducerEngine {
   readonly #topics: ProducerTopics | undefined;
   readonly #sender: Sender | undefined;
 
-  constructor({ config, port, clock, unknownTopicGraceMs }: ProducerEngineOptions) {
+  constructor({ config, port, clock, tokens, unknownTopicGraceMs }: ProducerEngineOptions) {
     this.#port = port;
     port.on("message", (command: ProducerCommand) => this.#receive(command));
     try {
       const logger = portLogger((event) => this.#post(event));
-      const cluster = new Cluster({ config, clock, logger });
+      const cluster = new Cluster({ config, clock, logger, tokens });
       this.#cluster = cluster;
       const sender = new Sender({
         cluster,
@@ -81,6 +83,9 @@ export class ProducerEngine {
         case "topic":
           void this.#topics?.want(command.name);
           break;
+        case "probe":
+          void this.#probe();
+          break;
         case "batches":
           this.#sender?.add(command.batches);
           break;
@@ -92,6 +97,15 @@ export class ProducerEngine {
       // A fault of this client must not pass for silence, nor end the thread that others use too.
       const fault = new ProducerError("The producer's I/O side has failed.", { cause: error });
       this.#post({ type: "fatal", error: serializeError(fault) });
+    }
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      await Promise.all([this.#cluster?.refresh(), this.#sender?.prepare()]);
+      this.#post({ type: "probed" });
+    } catch (error) {
+      this.#post({ type: "probed", error: serializeError(error) });
     }
   }
 

@@ -45,6 +45,7 @@ export class ProducerIds {
   #isAsking = false;
   #timer: ClockTimer | undefined;
   #isClosed = false;
+  #ready: PromiseWithResolvers<void> | undefined;
   /** Why there is none yet, as a sentence. */
   problem = "The brokers have not given this producer an id yet.";
 
@@ -66,6 +67,13 @@ export class ProducerIds {
     return this.#current;
   }
 
+  /** Resolves when there is an id; rejects when there will never be one. */
+  async ready(): Promise<void> {
+    if (this.get() !== undefined) return;
+    this.#ready ??= Promise.withResolvers();
+    await this.#ready.promise;
+  }
+
   /** An id that must not be used any more: the next one will be another. */
   discard(producerId: bigint): void {
     if (this.#current?.producerId === producerId) this.#current = undefined;
@@ -84,7 +92,7 @@ export class ProducerIds {
     } catch (error) {
       if (this.#isClosed || ClosedError.is(error)) return;
       if (error instanceof UnsupportedBrokerError) {
-        this.#options.onRefused(error);
+        this.#refused(error);
         return;
       }
       // A broker that is away, or whose credentials are still on their way there. Others are faults.
@@ -100,12 +108,20 @@ export class ProducerIds {
       this.#isAsking = false;
       this.#backoff.reset();
       this.#current = { producerId, epoch: producerEpoch };
+      this.#ready?.resolve();
+      this.#ready = undefined;
       this.#options.onId();
     } else if (isRetriable(errorCode)) {
       this.#askLater(`The broker answered ${errorName(errorCode)}.`);
     } else {
-      this.#options.onRefused(refusedProducerId(errorCode));
+      this.#refused(refusedProducerId(errorCode));
     }
+  }
+
+  #refused(error: Error): void {
+    this.#ready?.reject(error);
+    this.#ready = undefined;
+    this.#options.onRefused(error);
   }
 
   #askLater(problem: string): void {

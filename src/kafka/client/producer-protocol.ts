@@ -22,6 +22,8 @@ export interface OutgoingBatch {
 export type ProducerCommand =
   /** How many partitions does it have? Answered by `topic` or `topicFailed`. */
   | { readonly type: "topic"; readonly name: string }
+  /** Can it work? Answered by `probed`. */
+  | { readonly type: "probe" }
   | { readonly type: "batches"; readonly batches: readonly OutgoingBatch[] }
   /** Drop everything. */
   | { readonly type: "close" };
@@ -46,6 +48,8 @@ export type ProducerEvent =
   | { readonly type: "topicFailed"; readonly name: string; readonly error: SerializedError }
   | { readonly type: "delivered"; readonly batches: readonly DeliveredBatch[] }
   | { readonly type: "failed"; readonly ids: readonly number[]; readonly error: SerializedError }
+  /** A broker was reached, and gave an id if one is needed; or says that this will never be so. */
+  | { readonly type: "probed"; readonly error?: SerializedError }
   /** So many batches had to be sent again. */
   | { readonly type: "retried"; readonly batches: number }
   /** The engine is of no use. */

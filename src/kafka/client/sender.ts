@@ -129,6 +129,11 @@ export class Sender {
     this.#schedule();
   }
 
+  /** Resolves when there is a producer id, if one is needed. */
+  async prepare(): Promise<void> {
+    await this.#ids?.ready();
+  }
+
   /** Fails all batches of a topic. */
   failTopic(topic: string, error: Error): void {
     const ids = this.#queues.dropTopic(topic);

@@ -280,3 +280,21 @@ test("an id is asked for until the brokers give one, and batches that time out s
   assert.deepEqual(t.call().identities, ["0: 9/0+0"]);
   assert.equal(t.idRequests, 3);
 });
+
+test("who wants to know whether there is an id is told when there is one, or that there will be none", async () => {
+  const t = new SenderHarness();
+  t.producerIds = [{ errorCode: ErrorCodes.COORDINATOR_LOAD_IN_PROGRESS }, { producerId: 9n }];
+  let isReady = false;
+  const ready = t.sender.prepare().then(() => (isReady = true));
+  await t.advance(0);
+  assert.ok(!isReady);
+  await t.advance(1_000);
+  await ready;
+  await t.sender.prepare();
+  assert.equal(t.idRequests, 2);
+
+  const refused = new SenderHarness();
+  refused.producerIds = [{ errorCode: ErrorCodes.CLUSTER_AUTHORIZATION_FAILED }];
+  await assert.rejects(refused.sender.prepare(), /IDEMPOTENT_WRITE/);
+  await new SenderHarness({ "enable.idempotence": false }).sender.prepare();
+});

@@ -178,6 +178,27 @@ kafkaTest("a topic that is made a moment later gets what was produced before", a
   assert.equal((await delivery).offset, 0);
 });
 
+kafkaTest("connect proves that brokers and topics are there, and says what is not", async (kafka) => {
+  const topic = await kafka.createTopic({ partitions: 2 });
+  await using producer = new KafkaProducer(
+    { "bootstrap.servers": kafka.bootstrapServers, "allow.auto.create.topics": false },
+    { logger: silentLogger },
+  );
+  await producer.connect([topic]);
+  assert.deepEqual(producer.topics, [topic]);
+  const missing = kafka.name("missing");
+  await assert.rejects(producer.connect([topic, missing], 200), (error: Error) => {
+    assert.match(error.message, new RegExp(`within 200 ms, or do not know .*${missing}`));
+    return true;
+  });
+  assert.deepEqual(producer.topics, [topic]);
+  const connecting = assert.rejects(producer.connect([missing]), {
+    message: /^The producer (is|was) closed/,
+  });
+  await producer.close();
+  await connecting;
+});
+
 kafkaTest("a full queue refuses, and takes more once deliveries have come back", async (kafka) => {
   const topic = await kafka.createTopic();
   await using producer = producerOf(kafka, { "queue.buffering.max.messages": 100 });
