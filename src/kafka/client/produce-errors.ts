@@ -2,6 +2,18 @@ import { ProducerError } from "../../errors.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
 import type { ProduceAnswer } from "./produce-request.ts";
 
+/** The broker lacks a batch that comes before the one that it answers, or all of this producer's. */
+export const OUT_OF_ORDER: ReadonlySet<number> = new Set([
+  ErrorCodes.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  ErrorCodes.UNKNOWN_PRODUCER_ID,
+]);
+/** Somebody else has this producer's id. */
+export const FENCED: ReadonlySet<number> = new Set([
+  ErrorCodes.INVALID_PRODUCER_EPOCH,
+  ErrorCodes.PRODUCER_FENCED,
+  ErrorCodes.INVALID_PRODUCER_ID_MAPPING,
+]);
+
 /** What to do about errors that no retry helps against. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [

@@ -9,11 +9,13 @@ import { ErrorCodes, errorName, isRetriable, needsMetadataRefresh } from "./erro
 import { QueuedBatch, type PartitionQueue } from "./partition-queue.ts";
 import { PartitionQueues } from "./partition-queues.ts";
 import { Produce } from "./produce-apis.ts";
-import { fencedBatch, refusedBatch, triedTooOften } from "./produce-errors.ts";
+import { FENCED, fencedBatch, OUT_OF_ORDER, refusedBatch, triedTooOften } from "./produce-errors.ts";
 import { answersOf, produceRequest, type ProduceAnswer, type Sending } from "./produce-request.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import type { DeliveredBatch, OutgoingBatch } from "./producer-protocol.ts";
 import { partitionKey } from "./protocol.ts";
+import { RequestsUnderWay, type RequestUnderWay } from "./requests-under-way.ts";
+import type { BatchStatistics } from "./statistics.ts";
 import { ClosedError } from "./transport-error.ts";
 
 /** What the sender needs of a cluster. */
@@ -47,17 +49,6 @@ const ENOUGH_REQUEST_BYTES = 4 * 1024 * 1024;
 const ANSWER_SLACK_MS = 5_000;
 /** InitProducerId is answered at once, by a broker that is in order. */
 const MAX_QUESTION_MS = 10_000;
-/** The broker lacks a batch that comes before the one that it answers, or all of this producer's. */
-const OUT_OF_ORDER: ReadonlySet<number> = new Set([
-  ErrorCodes.OUT_OF_ORDER_SEQUENCE_NUMBER,
-  ErrorCodes.UNKNOWN_PRODUCER_ID,
-]);
-/** Somebody else has this producer's id. */
-const FENCED: ReadonlySet<number> = new Set([
-  ErrorCodes.INVALID_PRODUCER_EPOCH,
-  ErrorCodes.PRODUCER_FENCED,
-  ErrorCodes.INVALID_PRODUCER_ID_MAPPING,
-]);
 /** A batch that fails so often in a row deserves a line in the log. */
 const TRIES_BEFORE_TELLING = 5;
 
@@ -79,8 +70,7 @@ export class Sender {
   readonly #ready = new Set<PartitionQueue>();
   /** Those without a leader, until the metadata changes. */
   readonly #leaderless = new Set<PartitionQueue>();
-  /** Node id to the number of requests under way. */
-  readonly #requests = new Map<number, number>();
+  readonly #requests: RequestsUnderWay;
   readonly #stopListening: () => void;
   readonly #timers = new Set<ClockTimer>();
   readonly #deadlines: Deadlines;
@@ -103,6 +93,7 @@ export class Sender {
       this.#queues.expire(nowMs, (id, error) => events.failed([id], error)),
     );
     this.#queues = new PartitionQueues(config);
+    this.#requests = new RequestsUnderWay(clock, () => this.#refresh());
     if (config["enable.idempotence"]) {
       this.#ids = new ProducerIds({
         config,
@@ -114,7 +105,7 @@ export class Sender {
         onRefused: (error) => events.fatal(error),
       });
     }
-    this.#stopListening = cluster.onChange(() => this.#retryLeaderless());
+    this.#stopListening = cluster.onChange(() => this.#leadersChanged());
   }
 
   add(batches: readonly OutgoingBatch[]): void {
@@ -134,6 +125,11 @@ export class Sender {
     await this.#ids?.ready();
   }
 
+  /** The batches that are not delivered. */
+  count(): BatchStatistics {
+    return this.#queues.count();
+  }
+
   /** Fails all batches of a topic. */
   failTopic(topic: string, error: Error): void {
     const ids = this.#queues.dropTopic(topic);
@@ -146,6 +142,7 @@ export class Sender {
     this.#stopListening();
     this.#deadlines.close();
     this.#ids?.close();
+    this.#requests.close();
     for (const timer of this.#timers) timer.cancel();
     this.#queues.clear();
     this.#ready.clear();
@@ -168,7 +165,7 @@ export class Sender {
     while (hasSent) {
       hasSent = false;
       for (const [nodeId, sendings] of this.#nextByLeader()) {
-        while (sendings.length > 0 && (this.#requests.get(nodeId) ?? 0) < this.#maxInFlight) {
+        while (sendings.length > 0 && this.#requests.count(nodeId) < this.#maxInFlight) {
           let bytes = 0;
           const enough = sendings.findIndex(({ batch }) => (bytes += batch.bytes) >= ENOUGH_REQUEST_BYTES);
           void this.#send(nodeId, sendings.splice(0, enough < 0 ? sendings.length : enough + 1));
@@ -193,7 +190,7 @@ export class Sender {
         continue;
       }
       if (!this.#hasId(queue, batch)) continue;
-      if ((this.#requests.get(leader.nodeId) ?? 0) >= this.#maxInFlight) continue;
+      if (this.#requests.count(leader.nodeId) >= this.#maxInFlight) continue;
       const sendings = byLeader.get(leader.nodeId);
       if (sendings === undefined) byLeader.set(leader.nodeId, [{ queue, batch }]);
       else sendings.push({ queue, batch });
@@ -220,13 +217,15 @@ export class Sender {
     }
     const retries = sendings.reduce((sum, { batch }) => sum + (batch.tries > 1 ? 1 : 0), 0);
     if (retries > 0) this.#events.retried(retries);
-    this.#requests.set(nodeId, (this.#requests.get(nodeId) ?? 0) + 1);
+    const underWay = this.#requests.begin(nodeId, sendings);
     let answers: ReadonlyMap<string, ProduceAnswer> | undefined;
     let problem = "The broker's answer does not speak of it.";
     try {
       const connection = await this.#cluster.connection(nodeId, "produce");
-      const request = produceRequest(sendings, this.#config);
-      answers = answersOf(await connection.request(Produce, [request], { timeoutMs: this.#requestMs }));
+      if (underWay.sendings.length > 0) {
+        const request = produceRequest(underWay.sendings, this.#config);
+        answers = answersOf(await connection.request(Produce, [request], { timeoutMs: this.#requestMs }));
+      }
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
       // Of those of this client, some say whose retries have failed for long; others are faults.
@@ -234,15 +233,14 @@ export class Sender {
         this.#logger.error({ error, nodeId }, "A Produce request has failed.");
     }
     if (this.#isClosed) return;
-    this.#requests.set(nodeId, this.#requests.get(nodeId)! - 1);
-    this.#settle(nodeId, sendings, answers, problem);
+    this.#requests.end(underWay);
+    if (underWay.sendings.length > 0) this.#settle(underWay, answers, problem);
     this.#schedule();
   }
 
   /** Goes over the batches of a request that has come to its end; without `answers`, there was no answer. */
   #settle(
-    nodeId: number,
-    sendings: readonly Sending[],
+    { nodeId, sendings }: RequestUnderWay,
     answers: ReadonlyMap<string, ProduceAnswer> | undefined,
     problem: string,
   ): void {
@@ -347,11 +345,27 @@ export class Sender {
     this.#refresh();
   }
 
-  #retryLeaderless(): void {
-    if (this.#leaderless.size === 0) return;
+  #leadersChanged(): void {
     for (const queue of this.#leaderless) this.#ready.add(queue);
     this.#leaderless.clear();
+    if (this.#ids !== undefined) this.#sendMovedAgain();
     this.#schedule();
+  }
+
+  /**
+   * What a replaced leader has not answered goes to the new one: with sequence numbers it does no harm if both have it. The old
+   * one may be frozen, and its answer is of no interest any more.
+   */
+  #sendMovedAgain(): void {
+    const moved = this.#requests.takeMoved(
+      ({ queue: { topic, index } }) => this.#cluster.leader(topic, index)?.nodeId,
+    );
+    for (const { queue, batch } of moved) {
+      batch.problem = "Its leader was replaced before it had answered.";
+      queue.returned(batch);
+      queue.forgetExpired();
+      this.#ready.add(queue);
+    }
   }
 
   /** The cluster sees to it that several who ask share a refresh, and that it is repeated while leaders are missing. */

@@ -19,13 +19,14 @@ const event = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ type: "not now" } as const) },
   { weight: 1, arbitrary: fc.constant({ type: "refuse" } as const) },
   { weight: 1, arbitrary: fc.constant({ type: "forget" } as const) },
+  { weight: 2, arbitrary: fc.constantFrom(...[0, 1].map((index) => ({ type: "move", index }) as const)) },
   { weight: 3, arbitrary: fc.constantFrom(...[50, 200, 400].map((ms) => ({ type: "wait", ms }) as const)) },
 );
 /** How long each batch has: an earlier one never has more time than a later one. */
 const timeout = fc.constantFrom(300, 60_000);
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
-/** A sender and the broker that its one connection leads to. */
+/** A sender and the log that all brokers write to. */
 class World {
   readonly t = new SenderHarness();
   readonly logs = Array.from({ length: PARTITIONS }, () => new ModelLog());
@@ -79,6 +80,16 @@ class World {
       case "forget":
         for (const log of this.logs) log.forget();
         break;
+      case "move": {
+        // The old leader has not answered; what it has got, it may write before or after what the new one gets.
+        const old = t.calls.splice(0);
+        const leader = t.leaders["t"]![event.index]!;
+        t.leaders["t"]![event.index] = { nodeId: leader.nodeId + 1, leaderEpoch: leader.leaderEpoch + 1 };
+        t.changed();
+        await t.advance(0);
+        t.calls.push(...old);
+        break;
+      }
       case "wait":
         await t.advance(event.ms);
     }

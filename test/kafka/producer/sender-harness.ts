@@ -98,6 +98,8 @@ export class SenderHarness implements SenderCluster {
   retries = 0;
   /** What a connection ends in, when it cannot be made. */
   connectError: Error | undefined;
+  /** What connections that are made now wait for. */
+  connecting: PromiseWithResolvers<void> | undefined;
   /** What InitProducerId is answered with, once each, the last one for ever; an error fails the request. */
   producerIds: (Partial<InitProducerIdResponse> | Error)[] = [{ producerId: 7n }];
   /** How often an id was asked for. */
@@ -192,13 +194,14 @@ export class SenderHarness implements SenderCluster {
 
   connection(nodeId: number): ReturnType<SenderCluster["connection"]> {
     if (this.connectError !== undefined) return Promise.reject(this.connectError);
-    return Promise.resolve({
+    const connection: Awaited<ReturnType<SenderCluster["connection"]>> = {
       request: async (_api, [request], { timeoutMs }) => {
         const call = new Call(nodeId, request as ProduceRequest, timeoutMs);
         this.calls.push(call);
         return (await call.response) as never;
       },
-    });
+    };
+    return (this.connecting?.promise ?? Promise.resolve()).then(() => connection);
   }
 
   #write(batch: string, timeoutMs: number): OutgoingBatch {
