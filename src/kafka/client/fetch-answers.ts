@@ -15,13 +15,12 @@ import type { FetchTroubles } from "./fetch-troubles.ts";
 const RATIO_MARGIN = 1.2;
 
 /**
- * While the main thread has less than this to do, it gets records as they are compressed, and decompresses them itself: it
- * would wait otherwise. What comes when it has more is decompressed here, where there is time then. So both threads work as
- * long as either is the slower one.
+ * While less than this part of the budget waits for the main thread, it gets records as they are compressed, and
+ * decompresses each batch in its turn. That takes half as much CPU time as here, since only one batch at a time has to be
+ * in memory (5.3-7.6 against 11.2-11.5 s for 3 M messages of 0.8 kB, lz4, over all threads). Where more waits, the main
+ * thread has other things to do and this one has time: it decompresses then.
  */
-const MAIN_HAS_ENOUGH_BYTES = 4 * 1024 * 1024;
-/** With a small budget: when so much of it is taken. */
-const MAIN_HAS_ENOUGH_SHARE = 0.25;
+const MAIN_IS_BEHIND_SHARE = 0.5;
 
 /** Records of an answer that are still to be checked and handed over. The partition's position is past them already. */
 export interface HandOver {
@@ -48,8 +47,7 @@ export class FetchAnswers {
     this.#troubles = troubles;
     this.#lane = lane;
     const { config } = context;
-    const budgetBytes = config["queued.max.messages.kbytes"] * 1024;
-    this.#enoughBytes = Math.min(MAIN_HAS_ENOUGH_BYTES, budgetBytes * MAIN_HAS_ENOUGH_SHARE);
+    this.#enoughBytes = config["queued.max.messages.kbytes"] * 1024 * MAIN_IS_BEHIND_SHARE;
     this.#maxBytes = config["receive.message.max.bytes"];
   }
 

@@ -611,7 +611,7 @@ for (const [what, bytes, reason] of [
     t.start({ 0: 100, 1: 5 });
     const bad = bytes();
     // So much that whatever comes next is decompressed before it is handed over.
-    const well = "well".padEnd(30_000);
+    const well = "well".padEnd(60_000);
     (await t.next()).answer([{ index: 1, records: records(5, well) }]);
     for (let tries = 0; tries < 10 && t.failed.length === 0; tries += 1) {
       await t.advance(2_000);
