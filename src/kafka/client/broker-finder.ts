@@ -10,6 +10,8 @@ import { AuthenticationError, TransportError, UnsupportedBrokerError } from "./t
 
 /** How long a server that neither takes nor refuses the connection is waited for before another is tried beside it. */
 const STAGGER_MS = 1_000;
+/** So many known brokers are tried before the bootstrap servers: all of a large cluster may have gone without a word. */
+const KNOWN_BEFORE_BOOTSTRAP = 3;
 
 export interface BrokerFinderOptions {
   readonly config: ClientConfig;
@@ -24,7 +26,8 @@ export interface BrokerFinderOptions {
 
 /**
  * Finds a broker, whichever, to ask about the cluster: one of those that are known, else one of the bootstrap servers,
- * whose names are looked up anew each time.
+ * whose names are looked up anew each time (KIP-899). One that takes connections and answers nothing comes last from then
+ * on, so that brokers that are cut off from their cluster do not keep this client from it (KIP-1102).
  */
 export class BrokerFinder {
   readonly #options: BrokerFinderOptions;
@@ -33,6 +36,9 @@ export class BrokerFinder {
   #connection: BrokerConnection | undefined;
   #search: Promise<BrokerConnection> | undefined;
   #hasFoundOne = false;
+  /** Where servers are that were connected to, and have not answered a question. */
+  readonly #silent = new Set<string>();
+  #hasAnswered = false;
 
   constructor(options: BrokerFinderOptions) {
     this.#options = options;
@@ -53,6 +59,10 @@ export class BrokerFinder {
    */
   get(): Promise<BrokerConnection> {
     if (this.#connection?.alive === true) return Promise.resolve(this.#connection);
+    if (this.#connection !== undefined && !this.#hasAnswered) {
+      this.#silent.add(whereIs(this.#connection.address));
+    }
+    this.#connection = undefined;
     return (this.#search ??= this.#find().finally(() => {
       this.#search = undefined;
     }));
@@ -65,6 +75,8 @@ export class BrokerFinder {
 
   /** A broker has answered. */
   succeeded(): void {
+    this.#hasAnswered = true;
+    this.#silent.clear();
     this.#backoff.reset();
     this.#reachability.succeeded();
   }
@@ -77,6 +89,7 @@ export class BrokerFinder {
       closed.throwIfAborted();
       if (!Array.isArray(found)) {
         this.#hasFoundOne = true;
+        this.#hasAnswered = false;
         return (this.#connection = found as BrokerConnection);
       }
       const errors = found as readonly Error[];
@@ -91,11 +104,25 @@ export class BrokerFinder {
     }
   }
 
+  #candidates(): BrokerAddress[] {
+    const known = this.#options.known();
+    const servers = this.#options.config["bootstrap.servers"];
+    const bootstrap = shuffled(servers.map(({ host, port }) => ({ nodeId: -1, host, port })));
+    const all = [
+      ...known.slice(0, KNOWN_BEFORE_BOOTSTRAP),
+      ...bootstrap,
+      ...known.slice(KNOWN_BEFORE_BOOTSTRAP),
+    ];
+    const isSilent = (address: BrokerAddress): boolean => this.#silent.has(whereIs(address));
+    // Each has had its turn: the next may begin.
+    if (all.every(isSilent)) this.#silent.clear();
+    return [...all.filter((address) => !isSilent(address)), ...all.filter(isSilent)];
+  }
+
   /** Tries them one after another, without waiting long for any; gives back all errors when none can be reached. */
   #firstToAnswer(): Promise<BrokerConnection | readonly Error[]> {
-    const { clock, maker, closed, config } = this.#options;
-    const bootstrap = config["bootstrap.servers"].map(({ host, port }) => ({ nodeId: -1, host, port }));
-    const candidates = [...this.#options.known(), ...shuffled(bootstrap)];
+    const { clock, maker, closed } = this.#options;
+    const candidates = this.#candidates();
     const running = new Set<BrokerConnection>();
     const errors: Error[] = [];
     let timer: ClockTimer | undefined;
@@ -135,6 +162,10 @@ export class BrokerFinder {
       tryNext();
     });
   }
+}
+
+function whereIs({ host, port }: BrokerAddress): string {
+  return `${host}:${port}`;
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

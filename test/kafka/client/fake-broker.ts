@@ -37,11 +37,11 @@ export class FakeBroker {
     this.on(API_VERSIONS, (request) => request.answer(apiVersionsBody()));
   }
 
-  static async start(port: number = 0, tls?: TlsOptions): Promise<FakeBroker> {
+  static async start(port: number = 0, tls?: TlsOptions, host: string = "127.0.0.1"): Promise<FakeBroker> {
     const server = tls === undefined ? createServer() : createTlsServer(tls);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(port, "127.0.0.1", resolve);
+      server.listen(port, host, resolve);
     });
     return new FakeBroker(server);
   }
