@@ -35,6 +35,8 @@ function typeOf(setting: Setting): string {
       return `some of ${setting.values.join(", ")}`;
     case "servers":
       return "host:port, ...";
+    case "callback":
+      return "function";
     case "fixed":
       return String(setting.value);
   }

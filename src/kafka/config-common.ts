@@ -28,13 +28,27 @@ export const COMMON_SETTINGS = {
   /** How to authenticate. Must be given when `security.protocol` is `sasl_plaintext` or `sasl_ssl`. */
   "sasl.mechanism": {
     type: "enum",
-    values: { PLAIN: "PLAIN", "SCRAM-SHA-256": "SCRAM-SHA-256", "SCRAM-SHA-512": "SCRAM-SHA-512" },
+    values: {
+      PLAIN: "PLAIN",
+      "SCRAM-SHA-256": "SCRAM-SHA-256",
+      "SCRAM-SHA-512": "SCRAM-SHA-512",
+      OAUTHBEARER: "OAUTHBEARER",
+    },
     aliases: ["sasl.mechanisms"],
   },
-  /** The user to authenticate as. */
+  /** The user to authenticate as, with PLAIN and SCRAM. */
   "sasl.username": { type: "string" },
   /** The password of `sasl.username`. */
   "sasl.password": { type: "string", secret: true },
+  /**
+   * With OAUTHBEARER: a function that gives the token to authenticate with, as `{ tokenValue, lifetime }` or a promise
+   * of it; `lifetime` is when it expires, in milliseconds since the epoch. It runs on the main thread, when the client
+   * is made and again when four fifths of the token's time are over; when it fails, it is called again after a second,
+   * and more, up to ten.
+   */
+  oauthbearer_token_refresh_cb: { type: "callback" },
+  /** A text of your own that `oauthbearer_token_refresh_cb` is called with. */
+  "sasl.oauthbearer.config": { type: "string", secret: true },
   /**
    * A PEM file of the certificate authorities that brokers' certificates are checked against, or a folder of
    * such files. Read once, when the client is made. Default: those that Node comes with.

@@ -6,6 +6,8 @@ const ANSWER_OVERHEAD_BYTES = 512;
 /** Brokers remember so many batches of a producer in each partition. */
 const MAX_IDEMPOTENT_IN_FLIGHT = 5;
 
+const TOKEN_REFRESH = "oauthbearer_token_refresh_cb";
+
 /** How one setting's number must stand to another's. */
 interface Order {
   readonly less: string;
@@ -117,13 +119,40 @@ function checkSizesAndTimes(table: ResolvedTable): void {
   }
 }
 
+function checkSasl({ values, given }: ResolvedTable): void {
+  const protocol = values["security.protocol"] as string;
+  const mechanism = values["sasl.mechanism"] as string | undefined;
+  if (mechanism === undefined) {
+    throw new ConfigurationError(`"sasl.mechanism" must be given when "security.protocol" is ${protocol}.`);
+  }
+  const ofPassword = ["sasl.username", "sasl.password"];
+  const ofToken = [TOKEN_REFRESH, "sasl.oauthbearer.config"];
+  const isToken = mechanism === "OAUTHBEARER";
+  for (const key of isToken ? [TOKEN_REFRESH] : ofPassword) {
+    if (values[key] !== undefined) continue;
+    throw new ConfigurationError(
+      `"${key}" must be given when "security.protocol" is ${protocol} and "sasl.mechanism" is ${mechanism}.`,
+    );
+  }
+  const useless = (isToken ? ofPassword : ofToken).find((key) => given.has(key));
+  if (useless === undefined) return;
+  throw new ConfigurationError(
+    `"${useless}" has no effect while "sasl.mechanism" is ${mechanism}: change that, or leave this out.`,
+  );
+}
+
 function checkSecurity({ values, given }: ResolvedTable): void {
   const protocol = values["security.protocol"] as string;
   for (const [prefix, without] of [
     ["sasl.", !protocol.startsWith("sasl_")],
     ["ssl.", !protocol.endsWith("ssl")],
   ] as const) {
-    const useless = [...given].find((key) => key.startsWith(prefix) || key.startsWith(`enable.${prefix}`));
+    const useless = [...given].find(
+      (key) =>
+        key.startsWith(prefix) ||
+        key.startsWith(`enable.${prefix}`) ||
+        (prefix === "sasl." && key === TOKEN_REFRESH),
+    );
     if (without && useless !== undefined) {
       throw new ConfigurationError(
         `"${useless}" has no effect while "security.protocol" is ${protocol}: ` +
@@ -131,13 +160,7 @@ function checkSecurity({ values, given }: ResolvedTable): void {
       );
     }
   }
-  if (protocol.startsWith("sasl_")) {
-    for (const key of ["sasl.mechanism", "sasl.username", "sasl.password"]) {
-      if (values[key] === undefined) {
-        throw new ConfigurationError(`"${key}" must be given when "security.protocol" is ${protocol}.`);
-      }
-    }
-  }
+  if (protocol.startsWith("sasl_")) checkSasl({ values, given });
   for (const what of ["ssl.ca", "ssl.certificate", "ssl.key"]) {
     if (given.has(`${what}.location`) && given.has(`${what}.pem`)) {
       throw new ConfigurationError(

@@ -1,3 +1,5 @@
+import type { OAuthBearerTokenRefresh } from "./oauthbearer.ts";
+
 interface Named {
   /** Other names that librdkafka has for the same key. */
   readonly aliases?: readonly string[];
@@ -44,6 +46,11 @@ export interface ServersSetting extends Named {
   readonly type: "servers";
 }
 
+/** A function of the user's. It stays on the main thread, since functions cannot cross to another. */
+export interface CallbackSetting extends Named {
+  readonly type: "callback";
+}
+
 /** A key of librdkafka's that can have one value only here: any other is refused, with the reason. */
 export interface FixedSetting extends Named {
   readonly type: "fixed";
@@ -54,7 +61,14 @@ export interface FixedSetting extends Named {
 
 /** A row of the configuration table. */
 export type Setting =
-  NumberSetting | BooleanSetting | StringSetting | EnumSetting | ListSetting | ServersSetting | FixedSetting;
+  | NumberSetting
+  | BooleanSetting
+  | StringSetting
+  | EnumSetting
+  | ListSetting
+  | ServersSetting
+  | CallbackSetting
+  | FixedSetting;
 
 export type SettingTable = Readonly<Record<string, Setting>>;
 
@@ -81,9 +95,11 @@ type Given<S> = S extends { type: "integer" | "number" }
           ? string | readonly Word[]
           : S extends { type: "servers" }
             ? string | readonly string[]
-            : S extends { type: "fixed"; value: infer Value extends string | boolean }
-              ? Value | `${Value}`
-              : never;
+            : S extends { type: "callback" }
+              ? OAuthBearerTokenRefresh
+              : S extends { type: "fixed"; value: infer Value extends string | boolean }
+                ? Value | `${Value}`
+                : never;
 
 /** What a setting becomes once it is validated. */
 type Resolved<S> = S extends { type: "integer" | "number" }
@@ -102,7 +118,9 @@ type Resolved<S> = S extends { type: "integer" | "number" }
               ? readonly Word[]
               : S extends { type: "servers" }
                 ? readonly BootstrapServer[]
-                : never;
+                : S extends { type: "callback" }
+                  ? OAuthBearerTokenRefresh | undefined
+                  : never;
 
 type Keys<Table> = { [Key in keyof Table]: Table[Key] extends { type: "fixed" } ? never : Key }[keyof Table];
 type AliasOf<S> = S extends { aliases: readonly (infer Alias extends string)[] } ? Alias : never;

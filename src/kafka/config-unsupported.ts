@@ -88,7 +88,11 @@ export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
       "sasl.kerberos.kinit.cmd",
       "sasl.kerberos.keytab",
       "sasl.kerberos.min.time.before.relogin",
-      "sasl.oauthbearer.config",
+    ],
+    why: "Kerberos is not part of this version: use PLAIN, SCRAM or OAUTHBEARER.",
+  },
+  {
+    keys: [
       "sasl.oauthbearer.method",
       "sasl.oauthbearer.client.id",
       "sasl.oauthbearer.client.secret",
@@ -96,9 +100,9 @@ export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
       "sasl.oauthbearer.extensions",
       "sasl.oauthbearer.token.endpoint.url",
       "enable.sasl.oauthbearer.unsecure.jwt",
-      "oauthbearer_token_refresh_cb",
+      "sasl.login.callback.handler.class",
     ],
-    why: "Kerberos and OAUTHBEARER are not part of this version: use PLAIN or SCRAM.",
+    why: 'get the token in "oauthbearer_token_refresh_cb".',
   },
   {
     keys: [

@@ -119,6 +119,11 @@ function serversValue(key: string, setting: ServersSetting, value: unknown): rea
   });
 }
 
+function callbackValue(key: string, setting: Setting, value: unknown): unknown {
+  if (typeof value !== "function") throw wrong(key, setting, value, "a function");
+  return value;
+}
+
 function fixedValue(key: string, setting: FixedSetting, value: unknown): boolean | string {
   if (String(value).trim().toLowerCase() !== String(setting.value)) {
     throw new ConfigurationError(
@@ -148,6 +153,8 @@ export function settingValue(key: string, setting: Setting, value: unknown): unk
       return listValue(key, setting, value);
     case "servers":
       return serversValue(key, setting, value);
+    case "callback":
+      return callbackValue(key, setting, value);
     case "fixed":
       return fixedValue(key, setting, value);
   }

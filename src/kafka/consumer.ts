@@ -102,7 +102,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       logger: this.#logger,
       metrics: this.#metrics,
     });
-    this.#client = openConsumer(this.#config, this.vitals.buffer, (error) => this.#fail(error));
+    this.#client = openConsumer(this.#config, this.vitals.buffer, this.#logger, (error) => this.#fail(error));
     this.#client.port.on("message", (event: ConsumerEvent) => this.#receive(event));
   }
 

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import fc from "fast-check";
 import { ConfigurationError } from "../../src/errors.ts";
 import { resolveConsumerConfig } from "../../src/kafka/config.ts";
+import { TLS } from "../kafka/broker.ts";
 
 type Loose = Record<string, unknown>;
 
@@ -40,6 +41,37 @@ describe("authentication", () => {
     }
   });
 
+  test("OAUTHBEARER needs a function that gets tokens, and nothing that belongs to passwords", () => {
+    const refresh = (): never => assert.fail("it is not called before there is a client");
+    const OAUTH = {
+      "security.protocol": "sasl_ssl",
+      "sasl.mechanism": "OAUTHBEARER",
+      oauthbearer_token_refresh_cb: refresh,
+      "sasl.oauthbearer.config": "scope=orders",
+    };
+    const config = resolved(OAUTH);
+    assert.equal(config["oauthbearer_token_refresh_cb"], refresh);
+    assert.equal(config["sasl.oauthbearer.config"], "scope=orders");
+    refused(
+      { ...OAUTH, oauthbearer_token_refresh_cb: undefined },
+      /"oauthbearer_token_refresh_cb" must be given when .* "sasl\.mechanism" is OAUTHBEARER/,
+    );
+    refused({ ...OAUTH, oauthbearer_token_refresh_cb: "a token" }, /must be a function/);
+    refused({ ...OAUTH, "sasl.password": "hunter2" }, /"sasl\.password" has no effect .* is OAUTHBEARER/);
+    refused(
+      { ...SCRAM, oauthbearer_token_refresh_cb: refresh },
+      /"oauthbearer_token_refresh_cb" has no effect while "sasl\.mechanism" is SCRAM-SHA-512/,
+    );
+    refused(
+      { oauthbearer_token_refresh_cb: refresh },
+      /has no effect while "security\.protocol" is plaintext/,
+    );
+    refused(
+      { ...OAUTH, "sasl.oauthbearer.method": "oidc" },
+      /get the token in "oauthbearer_token_refresh_cb"/,
+    );
+  });
+
   test("what has no effect under the protocol is refused: nobody should think that he is safe", () => {
     refused({ ...SCRAM, "security.protocol": "ssl" }, /"sasl\.mechanism" has no effect .* is ssl/);
     refused({ "sasl.password": "hunter2" }, /"sasl\.password" has no effect .* is plaintext/);
@@ -48,14 +80,19 @@ describe("authentication", () => {
   });
 
   test("a mechanism that is not spoken is refused with those that are", () => {
-    refused({ ...SCRAM, "sasl.mechanism": "GSSAPI" }, /must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512/);
+    refused(
+      { ...SCRAM, "sasl.mechanism": "GSSAPI" },
+      /must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER/,
+    );
   });
 });
 
 describe("certificates", () => {
   const folder = mkdtempSync(join(tmpdir(), "arroyo-config-"));
   after(() => rmSync(folder, { recursive: true }));
-  const pem = (what: string): string => `-----BEGIN ${what}-----\nAAAA\n-----END ${what}-----\n`;
+  const authority = readFileSync(TLS.ca, "utf8");
+  const client = readFileSync(TLS.client, "utf8");
+  const key = readFileSync(TLS.clientKey, "utf8");
   const file = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
@@ -65,12 +102,13 @@ describe("certificates", () => {
   test("files are read at once, so that what is missing is known before any connection", () => {
     const config = resolved({
       ...SSL,
-      "ssl.ca.location": file("ca.pem", pem("CERTIFICATE")),
-      "ssl.certificate.location": file("client.pem", pem("CERTIFICATE")),
-      "ssl.key.location": file("client.key", pem("PRIVATE KEY")),
+      "ssl.ca.location": TLS.ca,
+      "ssl.certificate.location": TLS.client,
+      "ssl.key.location": TLS.clientKey,
+      "ssl.key.password": TLS.clientKeyPassword,
     });
-    assert.equal(config["ssl.ca.pem"], pem("CERTIFICATE"));
-    assert.equal(config["ssl.key.pem"], pem("PRIVATE KEY"));
+    assert.equal(config["ssl.ca.pem"], authority);
+    assert.equal(config["ssl.key.pem"], key);
     refused(
       { ...SSL, "ssl.ca.location": join(folder, "missing.pem") },
       /"ssl\.ca\.location" .* cannot be read/,
@@ -78,22 +116,35 @@ describe("certificates", () => {
     refused({ ...SSL, "ssl.ca.location": file("ca.der", "0\x82") }, /"ssl\.ca\.location" .* holds no PEM/);
   });
 
+  test("what is no certificate, or a key that does not open, is known then too, by the key that it was given as", () => {
+    const bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    refused({ ...SSL, "ssl.ca.pem": "no certificate" }, /"ssl\.ca\.pem" holds no certificate/);
+    refused({ ...SSL, "ssl.ca.location": TLS.clientKey }, /"ssl\.ca\.location" holds no certificate/);
+    refused({ ...SSL, "ssl.ca.location": file("bad.pem", bad) }, /"ssl\.ca\.location" .* cannot be read/);
+    refused(
+      {
+        ...SSL,
+        "ssl.certificate.location": TLS.client,
+        "ssl.key.location": TLS.clientKey,
+        "ssl.key.password": "wrong",
+      },
+      /key in "ssl\.key\.location" cannot be used with .*"ssl\.certificate\.location" and "ssl\.key\.password"/,
+    );
+  });
+
   test("a folder of authorities counts as all of them", () => {
     mkdirSync(join(folder, "cas", "nested"), { recursive: true });
-    file("cas/a.pem", pem("CERTIFICATE"));
-    file("cas/b.crt", pem("CERTIFICATE"));
+    file("cas/a.pem", authority);
+    file("cas/b.crt", authority);
     const { "ssl.ca.pem": text } = resolved({ ...SSL, "ssl.ca.location": join(folder, "cas") });
     assert.equal(String(text).split("BEGIN CERTIFICATE").length - 1, 2);
   });
 
   test("certificate and key belong together, file and text exclude each other", () => {
-    refused({ ...SSL, "ssl.certificate.pem": pem("CERTIFICATE") }, /must be given together/);
-    refused({ ...SSL, "ssl.key.pem": pem("PRIVATE KEY") }, /must be given together/);
+    refused({ ...SSL, "ssl.certificate.pem": client }, /must be given together/);
+    refused({ ...SSL, "ssl.key.pem": key }, /must be given together/);
     refused({ ...SSL, "ssl.key.password": "hunter2" }, /"ssl\.key\.password" has no effect without/);
-    refused(
-      { ...SSL, "ssl.ca.location": folder, "ssl.ca.pem": pem("CERTIFICATE") },
-      /two ways to say one thing/,
-    );
+    refused({ ...SSL, "ssl.ca.location": folder, "ssl.ca.pem": authority }, /two ways to say one thing/);
   });
 });
 

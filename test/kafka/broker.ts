@@ -31,7 +31,7 @@ export const NO_KAFKA = "ARROYO_TEST_NO_KAFKA";
 
 /** Who may log in on the SASL listeners, with PLAIN and with SCRAM. */
 export const SASL_USER = { username: "alice", password: "alice-secret" } as const;
-/** How long a session lasts that was authenticated with SCRAM-SHA-512 on the SASL_SSL listener. */
+/** How long a session lasts that was authenticated on the SASL_SSL listener with PLAIN, SCRAM-SHA-512 or OAUTHBEARER. */
 export const SHORT_SESSION_MS = 1_500;
 
 /** The certificates of the tests: an authority, a broker's (for localhost and 127.0.0.1), one that is for another host, and a client's. */
@@ -280,17 +280,23 @@ function brokerProperties(
     "ssl.truststore.type": "PEM",
     "ssl.truststore.location": TLS.ca,
     "listener.name.ssl.ssl.client.auth": "requested",
-    "listener.name.sasl_ssl.scram-sha-512.connections.max.reauth.ms": String(SHORT_SESSION_MS),
   };
+  for (const mechanism of ["plain", "scram-sha-512", "oauthbearer"]) {
+    properties[`listener.name.sasl_ssl.${mechanism}.connections.max.reauth.ms`] = String(SHORT_SESSION_MS);
+  }
   for (const listener of ["sasl_plaintext", "sasl_ssl"]) {
     const prefix = `listener.name.${listener}`;
     const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
-    properties[`${prefix}.sasl.enabled.mechanisms`] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512";
+    properties[`${prefix}.sasl.enabled.mechanisms`] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER";
     properties[`${prefix}.plain.sasl.jaas.config`] =
       "org.apache.kafka.common.security.plain.PlainLoginModule required " +
       `user_${SASL_USER.username}="${SASL_USER.password}";`;
     properties[`${prefix}.scram-sha-256.sasl.jaas.config`] = scram;
     properties[`${prefix}.scram-sha-512.sasl.jaas.config`] = scram;
+    // Kafka's own way for tests: tokens that nobody has signed.
+    properties[`${prefix}.oauthbearer.sasl.jaas.config`] =
+      "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required " +
+      'unsecuredLoginStringClaim_sub="broker";';
   }
   return properties;
 }

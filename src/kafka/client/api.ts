@@ -13,6 +13,11 @@ export interface ApiVersion<Request extends unknown[], Response> {
   readonly parseResponse: (reader: Reader, version: number) => Response;
   /** Whether the answer's header has tagged fields. Default true; ApiVersions is the exception. */
   readonly responseHeaderTags?: boolean | undefined;
+  /**
+   * Where the answer says for how long the broker wants no requests (KIP-219). Default: at its beginning. In others it is
+   * `throttleTimeMs` of the response.
+   */
+  readonly throttleTime?: "first" | "own field" | undefined;
   /** What a request resolves to that the broker does not answer (Produce with `acks` 0). */
   readonly unanswered?: Response | undefined;
 }

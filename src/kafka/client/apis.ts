@@ -61,6 +61,7 @@ export interface ApiVersionsResponse {
     readonly minVersion: number;
     readonly maxVersion: number;
   }[];
+  readonly throttleTimeMs?: number | undefined;
 }
 
 /** Asks what versions of which RPCs a broker has. */
@@ -75,6 +76,7 @@ export const ApiVersions: Api<[ApiVersionsRequest], ApiVersionsResponse> = {
         (response): ApiVersionsResponse => response,
       ),
       responseHeaderTags: false,
+      throttleTime: "own field",
     },
   ],
 };

@@ -1,19 +1,16 @@
 /**
  * The settings that every client has, resolved: what the transport reads. The tables in `config-common.ts` say what each
- * one means.
+ * one means. Certificates and keys are texts, also when they were given as files.
  */
 export interface ClientConfig {
   readonly "bootstrap.servers": readonly { readonly host: string; readonly port: number }[];
   readonly "client.id": string;
   readonly "security.protocol": "plaintext" | "ssl" | "sasl_plaintext" | "sasl_ssl";
-  readonly "sasl.mechanism": "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | undefined;
+  readonly "sasl.mechanism": "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | "OAUTHBEARER" | undefined;
   readonly "sasl.username": string | undefined;
   readonly "sasl.password": string | undefined;
-  readonly "ssl.ca.location": string | undefined;
   readonly "ssl.ca.pem": string | undefined;
-  readonly "ssl.certificate.location": string | undefined;
   readonly "ssl.certificate.pem": string | undefined;
-  readonly "ssl.key.location": string | undefined;
   readonly "ssl.key.pem": string | undefined;
   readonly "ssl.key.password": string | undefined;
   readonly "enable.ssl.certificate.verification": boolean;

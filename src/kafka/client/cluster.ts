@@ -1,3 +1,4 @@
+import type { MessagePort } from "node:worker_threads";
 import type { Clock, ClockTimer } from "../../clock.ts";
 import type { Logger } from "../../logger.ts";
 import { Metadata as MetadataApi } from "./apis.ts";
@@ -10,6 +11,7 @@ import type { BrokerAddress, BrokerConnection } from "./connection.ts";
 import { Coordinators } from "./coordinators.ts";
 import { sleep } from "./latch.ts";
 import { Metadata, type Leader, type TopicInterest, type TopicMetadata } from "./metadata.ts";
+import { Tokens } from "./tokens.ts";
 import { ClosedError, TransportError } from "./transport-error.ts";
 
 export type { ConnectionPurpose } from "./broker-connections.ts";
@@ -20,6 +22,8 @@ export interface ClusterOptions {
   readonly config: ClientConfig;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where tokens for OAUTHBEARER come in. */
+  readonly tokens?: MessagePort | undefined;
 }
 
 /** For questions that any broker answers at once: one that does not is not waited for as long as for other requests. */
@@ -67,7 +71,7 @@ export class Cluster {
     this.#clock = clock;
     this.#logger = logger;
     this.#incomplete = this.#retryBackoff(MAX_INCOMPLETE_MS);
-    this.#maker = new ConnectionMaker(config, clock);
+    this.#maker = new ConnectionMaker(config, clock, options.tokens && new Tokens(options.tokens, clock));
     const shared = { config, clock, logger, maker: this.#maker, closed: this.#closing.signal };
     this.#connections = new BrokerConnections({
       ...shared,

@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { ClientConfig } from "./client-config.ts";
 import { BrokerConnection, type BrokerAddress } from "./connection.ts";
 import { resolveSecurity, type Security } from "./security.ts";
+import type { Tokens } from "./tokens.ts";
 
 /** Makes the connections of one client, all with the same settings, and knows those that have not ended. */
 export class ConnectionMaker {
@@ -12,10 +13,10 @@ export class ConnectionMaker {
   #closedFor: Error | undefined;
 
   /** @throws ConfigurationError when certificates or credentials cannot be used. */
-  constructor(config: ClientConfig, clock: Clock) {
+  constructor(config: ClientConfig, clock: Clock, tokens?: Tokens) {
     this.#config = config;
     this.#clock = clock;
-    this.#security = resolveSecurity(config);
+    this.#security = resolveSecurity(config, tokens);
   }
 
   /** A connection that is still to be opened. */

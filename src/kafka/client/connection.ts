@@ -4,10 +4,12 @@ import type { Clock, ClockTimer } from "../../clock.ts";
 import { ArroyoError } from "../../errors.ts";
 import type { Api, ApiVersion } from "./api.ts";
 import { describeError } from "./describe-error.ts";
-import { FrameGuard } from "./frame-guard.ts";
+import { FrameGuard, guessPeer } from "./frame-guard.ts";
 import { NegotiatedVersions } from "./negotiated-versions.ts";
-import { refusal, saslOptions } from "./sasl.ts";
-import type { Security } from "./security.ts";
+import { keysOf, refusal, saslOptions, type ConnectionCredentials } from "./sasl.ts";
+import type { SaslCredentials, Security } from "./security.ts";
+import { Throttle } from "./throttle.ts";
+import type { BearerToken } from "./tokens.ts";
 import { AuthenticationError, ResponseTooLargeError, TransportError } from "./transport-error.ts";
 
 /** Where a broker is. A bootstrap server, whose id is not known yet, has node id -1. */
@@ -36,8 +38,11 @@ interface Pending {
 
 /** The library's own limits, out of the way: timeouts are per request here, and whoever asks bounds what is in flight. */
 const UNLIMITED = 2 ** 31 - 1;
-/** Of a SASL session, after which no new request is sent: the rest of it is for the answers that are due. */
-const USABLE_SHARE_OF_SESSION = 0.8;
+/**
+ * Of a SASL session, after which no new request is sent: a broker ends the connection at one that comes later. Up to the
+ * second, at random: connections that were made together are not all made anew together.
+ */
+const USABLE_SHARE_OF_SESSION = [0.85, 0.9] as const;
 /** A timer that is set for longer goes off at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const KEEP_ALIVE_MS = 60_000;
@@ -61,10 +66,13 @@ export class BrokerConnection {
   /** Why no more requests are taken. */
   #reason: Error | undefined;
   #sessionTimer: ClockTimer | undefined;
+  #token: BearerToken | undefined;
+  readonly #throttle: Throttle;
 
   constructor(address: BrokerAddress, options: ConnectionOptions) {
     this.address = address;
     this.#options = options;
+    this.#throttle = new Throttle(options.clock);
     this.#versions = new NegotiatedVersions(this.toString());
     this.#ended = Promise.withResolvers<never>();
     this.#ended.promise.catch(() => {});
@@ -79,7 +87,7 @@ export class BrokerConnection {
         : { tls: isIP(address.host) === 0 ? { ...tls, servername: address.host } : tls }),
       ...(sasl === undefined
         ? {}
-        : { sasl: saslOptions(sasl, (lifetimeMs) => this.#limitSession(lifetimeMs)) }),
+        : { sasl: saslOptions(this.#credentials(sasl), (lifetimeMs) => this.#limitSession(lifetimeMs)) }),
     });
     // For good: an error that nobody listens to would end the process.
     this.#connection.on("error", (error) => this.#interrupted(error));
@@ -109,6 +117,7 @@ export class BrokerConnection {
    */
   async open(): Promise<void> {
     const { clock, connectTimeoutMs } = this.#options;
+    await this.#getToken();
     const timer = clock.setTimeout(() => {
       this.#end(
         new TransportError(`${this} did not answer within ${connectTimeoutMs} ms.`, { timedOut: true }),
@@ -124,6 +133,27 @@ export class BrokerConnection {
       timer.cancel();
     }
     this.#throwIfEnded();
+  }
+
+  #credentials(sasl: SaslCredentials): ConnectionCredentials {
+    return sasl.mechanism === "OAUTHBEARER"
+      ? { mechanism: sasl.mechanism, token: () => this.#token as BearerToken }
+      : sasl;
+  }
+
+  /** Before connecting: a broker lets no connection wait that has not authenticated. */
+  async #getToken(): Promise<void> {
+    const { sasl } = this.#options.security;
+    if (sasl?.mechanism !== "OAUTHBEARER") return;
+    try {
+      this.#token = await Promise.race([
+        sasl.tokens.get(this.#options.connectTimeoutMs),
+        this.#ended.promise,
+      ]);
+    } catch (error) {
+      this.#end(error as Error);
+      throw error;
+    }
   }
 
   #throwIfEnded(): void {
@@ -142,13 +172,21 @@ export class BrokerConnection {
     } catch (error) {
       this.#throwIfEnded();
       const refused = refusal(error);
-      if (refused !== undefined) {
-        throw new AuthenticationError(`${this} refused to authenticate this client: ${refused}`, {
-          cause: error,
-        });
-      }
+      if (refused !== undefined) throw this.#refused(refused, error);
       throw new TransportError(`${this} cannot be connected to: ${describeError(error)}`, { cause: error });
     }
+  }
+
+  #refused(why: string, cause: unknown): Error {
+    const { sasl } = this.#options.security;
+    if (sasl === undefined) return new TransportError(`${this} cannot be connected to: ${why}`, { cause });
+    if (sasl.mechanism === "OAUTHBEARER") sasl.tokens.refused(this.#token as BearerToken);
+    const { mechanism } = sasl;
+    return new AuthenticationError(
+      `${this} refused to authenticate this client with ${mechanism}: ${why.replace(/\.$/, "")}. ` +
+        `Check "sasl.mechanism" and ${keysOf(mechanism)}.`,
+      { cause },
+    );
   }
 
   /** Puts itself between the socket and the library, which trusts every length, and throws at what it cannot read. */
@@ -192,13 +230,16 @@ export class BrokerConnection {
    *
    * @throws TransportError when there is no answer, UnsupportedBrokerError when the broker does not know the RPC, or what
    * {@link close} was called with. When the time runs out, only this request fails; but no more are sent on this
-   * connection (they would have to wait behind it), and it is closed when the others have their answers.
+   * connection (they would have to wait behind it), and it is closed when the others have their answers. A broker that has
+   * asked for a pause (`throttle_time_ms`, KIP-219) gets no request until it is over, and the time counts from then.
    */
   async request<Request extends unknown[], Response>(
     api: Api<Request, Response>,
     request: Request,
     options: { readonly timeoutMs: number },
   ): Promise<Response> {
+    // It may have been made longer meanwhile. All wait for the same promise, so they go on in their order.
+    while (this.#throttle.pause !== undefined) await this.#throttle.pause;
     if (this.#state !== "open") throw this.#reason ?? new TransportError(`${this} is not connected.`);
     return await this.#send(api, this.#versions.choose(api), request, options.timeoutMs);
   }
@@ -243,7 +284,10 @@ export class BrokerConnection {
         (_correlationId, _apiKey, version, reader) => {
           if (!this.#pending.has(pending)) return undefined;
           try {
+            // All answers but two have it at their beginning.
+            const first = row.throttleTime === "own field" ? undefined : reader.peekInt32();
             const response = row.parseResponse(reader, version);
+            this.#throttle.begin(first ?? (response as { throttleTimeMs?: number }).throttleTimeMs ?? 0);
             outcome = { response };
             return response;
           } catch (error) {
@@ -292,9 +336,10 @@ export class BrokerConnection {
 
   #limitSession(lifetimeMs: number): void {
     if (lifetimeMs <= 0) return;
+    const [least, most] = USABLE_SHARE_OF_SESSION;
     this.#sessionTimer = this.#options.clock.setTimeout(
       () => this.retire("its authentication is about to expire"),
-      Math.min(lifetimeMs * USABLE_SHARE_OF_SESSION, LONGEST_TIMER_MS),
+      Math.min(lifetimeMs * (least + (most - least) * Math.random()), LONGEST_TIMER_MS),
     );
   }
 
@@ -314,6 +359,7 @@ export class BrokerConnection {
     this.#state = "ended";
     this.#reason = reason;
     this.#sessionTimer?.cancel();
+    this.#throttle.end();
     this.#ended.reject(reason);
     for (const pending of [...this.#pending]) pending.fail(reason);
     // The library would wait for a connection that is still being made, and flush what nobody waits for any more.
@@ -323,14 +369,4 @@ export class BrokerConnection {
     socket?.destroy();
     this.#options.onEnd?.(this);
   }
-}
-
-/** What seems to be at the other end, if it is not a broker that speaks as this client does. */
-function guessPeer(chunk: Buffer): string {
-  const [type = 0, major] = chunk;
-  if (type >= 0x14 && type <= 0x17 && major === 0x03) {
-    return '; it seems to want TLS, so set "security.protocol" to "ssl" or "sasl_ssl"';
-  }
-  if (chunk.subarray(0, 5).toString("latin1") === "HTTP/") return "; it seems to be an HTTP server";
-  return "";
 }

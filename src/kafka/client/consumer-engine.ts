@@ -40,6 +40,8 @@ export interface ConsumerEngineOptions {
   readonly port: MessagePort;
   /** The consumer's vitals: the main thread counts its polls there, and the membership is told. */
   readonly polls: SharedArrayBuffer;
+  /** Where tokens for OAUTHBEARER come in. */
+  readonly tokens?: MessagePort | undefined;
   readonly clock: Clock;
 }
 
@@ -81,7 +83,7 @@ export class ConsumerEngine {
     this.#port = port;
     this.#clock = clock;
     this.#logger = portLogger((event) => this.#send(event));
-    this.#cluster = new Cluster({ config, clock, logger: this.#logger });
+    this.#cluster = new Cluster({ config, clock, logger: this.#logger, tokens: options.tokens });
     const resets = new OffsetResets({
       cluster: this.#cluster,
       config,

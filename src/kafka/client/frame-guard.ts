@@ -40,3 +40,13 @@ export class FrameGuard {
     return undefined;
   }
 }
+
+/** What seems to be at the other end, if it is not a broker that speaks as this client does. */
+export function guessPeer(chunk: Buffer): string {
+  const [type = 0, major] = chunk;
+  if (type >= 0x14 && type <= 0x17 && major === 0x03) {
+    return '; it seems to want TLS, so set "security.protocol" to "ssl" or "sasl_ssl"';
+  }
+  if (chunk.subarray(0, 5).toString("latin1") === "HTTP/") return "; it seems to be an HTTP server";
+  return "";
+}

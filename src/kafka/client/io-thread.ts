@@ -1,5 +1,7 @@
 import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
+import type { Logger } from "../../logger.ts";
 import type { ResolvedConsumerConfig, ResolvedProducerConfig } from "../config.ts";
+import { crossing } from "../token-refresher.ts";
 
 /** What the I/O thread is asked to serve: one client, whose engine talks through `port`. */
 export type OpenRequest =
@@ -8,8 +10,15 @@ export type OpenRequest =
       readonly config: ResolvedConsumerConfig;
       readonly port: MessagePort;
       readonly polls: SharedArrayBuffer;
+      /** Where tokens for OAUTHBEARER come in. */
+      readonly tokens: MessagePort | undefined;
     }
-  | { readonly kind: "producer"; readonly config: ResolvedProducerConfig; readonly port: MessagePort };
+  | {
+      readonly kind: "producer";
+      readonly config: ResolvedProducerConfig;
+      readonly port: MessagePort;
+      readonly tokens: MessagePort | undefined;
+    };
 
 /** A client's end of its connection to the I/O thread. */
 export interface ClientPort {
@@ -56,7 +65,8 @@ class IoThread {
 
   open(request: OpenRequest, onFailure: (error: Error) => void): () => void {
     this.#failed.add(onFailure);
-    this.#worker.postMessage(request, [request.port]);
+    const { port, tokens } = request;
+    this.#worker.postMessage(request, tokens === undefined ? [port] : [port, tokens]);
     return () => this.#release(onFailure);
   }
 
@@ -78,16 +88,42 @@ class IoThread {
 export function openConsumer(
   config: ResolvedConsumerConfig,
   polls: SharedArrayBuffer,
+  logger: Logger,
   onFailure: (error: Error) => void,
 ): ClientPort {
-  const { port1, port2 } = new MessageChannel();
-  const release = IoThread.shared().open({ kind: "consumer", config, port: port2, polls }, onFailure);
-  return { port: port1, release };
+  return openClient(config, logger, (shared) =>
+    IoThread.shared().open({ kind: "consumer", polls, ...shared }, onFailure),
+  );
 }
 
 /** Has a producer served by the I/O thread. */
-export function openProducer(config: ResolvedProducerConfig, onFailure: (error: Error) => void): ClientPort {
+export function openProducer(
+  config: ResolvedProducerConfig,
+  logger: Logger,
+  onFailure: (error: Error) => void,
+): ClientPort {
+  return openClient(config, logger, (shared) =>
+    IoThread.shared().open({ kind: "producer", ...shared }, onFailure),
+  );
+}
+
+function openClient<Config extends ResolvedConsumerConfig | ResolvedProducerConfig>(
+  given: Config,
+  logger: Logger,
+  open: (shared: {
+    readonly config: Config;
+    readonly port: MessagePort;
+    readonly tokens: MessagePort | undefined;
+  }) => () => void,
+): ClientPort {
   const { port1, port2 } = new MessageChannel();
-  const release = IoThread.shared().open({ kind: "producer", config, port: port2 }, onFailure);
-  return { port: port1, release };
+  const { config, tokens, close } = crossing(given, logger);
+  const release = open({ config, port: port2, tokens });
+  return {
+    port: port1,
+    release() {
+      close();
+      release();
+    },
+  };
 }

@@ -40,6 +40,7 @@ export interface ProduceResponse {
       readonly currentLeader: { readonly leaderId: number; readonly leaderEpoch: number };
     }[];
   }[];
+  readonly throttleTimeMs?: number | undefined;
 }
 
 const NO_LEADER = { leaderId: -1, leaderEpoch: -1 };
@@ -67,6 +68,7 @@ function createProduceRequest(request: ProduceRequest): Writer {
 
 function produceResponse(response: ReturnType<typeof produceV11.parseResponse>): ProduceResponse {
   return {
+    throttleTimeMs: response.throttleTimeMs,
     topics: response.responses.map(({ name, partitionResponses }) => ({
       name,
       partitions: partitionResponses.map((partition) => ({
@@ -92,6 +94,7 @@ function produceRow(
     version: rpc.api.version,
     createRequest: createProduceRequest,
     unanswered: { topics: [] },
+    throttleTime: "own field",
     parseResponse: (reader) => produceResponse(parseTolerantly(rpc, reader)),
   };
 }

@@ -1,9 +1,15 @@
 import type { ClientConfig } from "../../../src/kafka/client/client-config.ts";
+import { readPemFiles } from "../../../src/kafka/config-pem.ts";
+
+/** What a test may say; certificates and keys also as files. */
+export type ClientSettings = Partial<ClientConfig> & {
+  readonly [What in "ssl.ca" | "ssl.certificate" | "ssl.key" as `${What}.location`]?: string;
+};
 
 /** The settings that every client has, with their defaults but for what a test says. */
 export function clientConfig(
   servers: string | readonly number[],
-  settings: Partial<ClientConfig> = {},
+  settings: ClientSettings = {},
 ): ClientConfig {
   const bootstrapServers =
     typeof servers === "string"
@@ -12,18 +18,15 @@ export function clientConfig(
           port: Number(server.slice(server.lastIndexOf(":") + 1)),
         }))
       : servers.map((port) => ({ host: "127.0.0.1", port }));
-  return {
+  const config = {
     "bootstrap.servers": bootstrapServers,
     "client.id": "test",
     "security.protocol": "plaintext",
     "sasl.mechanism": undefined,
     "sasl.username": undefined,
     "sasl.password": undefined,
-    "ssl.ca.location": undefined,
     "ssl.ca.pem": undefined,
-    "ssl.certificate.location": undefined,
     "ssl.certificate.pem": undefined,
-    "ssl.key.location": undefined,
     "ssl.key.pem": undefined,
     "ssl.key.password": undefined,
     "enable.ssl.certificate.verification": true,
@@ -37,5 +40,7 @@ export function clientConfig(
     "topic.metadata.refresh.interval.ms": -1,
     "receive.message.max.bytes": 100_000_000,
     ...settings,
-  };
+  } as const;
+  readPemFiles(config);
+  return config;
 }

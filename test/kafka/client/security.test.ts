@@ -8,14 +8,13 @@ import { Writer } from "@platformatic/kafka";
 import { systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { Heartbeat } from "../../../src/kafka/client/apis.ts";
-import type { ClientConfig } from "../../../src/kafka/client/client-config.ts";
 import { Cluster } from "../../../src/kafka/client/cluster.ts";
 import { BrokerConnection } from "../../../src/kafka/client/connection.ts";
 import { resolveSecurity } from "../../../src/kafka/client/security.ts";
 import { AuthenticationError, TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { SASL_USER, SHORT_SESSION_MS, TLS } from "../broker.ts";
 import { securedKafkaTest } from "../kafka-test.ts";
-import { clientConfig } from "./client-config.ts";
+import { clientConfig, type ClientSettings } from "./client-config.ts";
 import { FakeBroker, frameOf, type FakeRequest } from "./fake-broker.ts";
 
 const CREDENTIALS = { "sasl.username": SASL_USER.username, "sasl.password": SASL_USER.password } as const;
@@ -25,7 +24,7 @@ const SASL_AUTHENTICATE = 36;
 const SSL = { "security.protocol": "ssl" } as const;
 const HEARTBEAT = [{ groupId: "nobody", generationId: 1, memberId: "none", groupInstanceId: null }] as const;
 
-function connectionTo(servers: string, settings: Partial<ClientConfig>): BrokerConnection {
+function connectionTo(servers: string, settings: ClientSettings): BrokerConnection {
   const config = clientConfig(servers, settings);
   const [server] = config["bootstrap.servers"];
   assert.ok(server);
@@ -77,8 +76,15 @@ for (const [listener, protocol] of [
           connectionTo(servers(listener), { ...settings, ...wrong }).open(),
           (error: unknown) => {
             assert.ok(error instanceof AuthenticationError, String(error));
-            assert.match(error.message, /refused to authenticate this client: .*[Aa]uthentication failed/);
-            assert.ok(!error.message.includes("a guess"));
+            assert.match(
+              error.message,
+              /refused to authenticate this client with [A-Z0-9-]+: .*[Aa]uthentication failed/,
+            );
+            assert.match(
+              error.message,
+              new RegExp(`with ${mechanism}: .*"sasl.username" and "sasl.password"`),
+            );
+            assert.ok(!`${error.message} ${error.stack}`.includes("a guess"));
             return true;
           },
         );
@@ -266,7 +272,7 @@ function saslApiVersionsBody(): Writer {
 }
 
 test("settings that cannot be used are errors that name the key, before any connection", () => {
-  const refused = (settings: Partial<ClientConfig>, message: RegExp): void => {
+  const refused = (settings: ClientSettings, message: RegExp): void => {
     assert.throws(
       () => resolveSecurity(clientConfig([9092], settings)),
       (error: unknown) => {
@@ -276,19 +282,7 @@ test("settings that cannot be used are errors that name the key, before any conn
       },
     );
   };
-  refused({ ...SSL, "ssl.ca.location": "/no/such/file" }, /"ssl\.ca\.location" cannot be read/);
-  refused({ ...SSL, "ssl.ca.pem": "not a certificate" }, /"ssl\.ca\.pem" holds no certificate/);
-  refused({ ...SSL, "ssl.certificate.location": TLS.client }, /without its key: set "ssl\.key\.location"/);
-  refused({ ...SSL, "ssl.key.location": TLS.clientKey }, /key is given without its certificate/);
-  refused(
-    {
-      ...SSL,
-      "ssl.certificate.location": TLS.client,
-      "ssl.key.location": TLS.clientKey,
-      "ssl.key.password": "wrong",
-    },
-    /"ssl\.key\.password"\) cannot be used/,
-  );
+  refused({ ...SSL, "ssl.certificate.pem": "no", "ssl.key.pem": "no" }, /"ssl\.certificate\.pem" holds no/);
   refused({ "security.protocol": "sasl_ssl" }, /"sasl\.mechanism" must be given/);
   refused(
     { "security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "alice" },
