@@ -2,6 +2,7 @@ import type { Delivery, Producer } from "../backend/producer.ts";
 import { deadlineAfter, systemClock } from "../clock.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Partition } from "../message/partition.ts";
 import { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
