@@ -9,7 +9,7 @@ import type { ResolvedProducerConfig } from "./config.ts";
 import { InFlight, type Generation } from "./in-flight.ts";
 import { PARTITIONERS, type Partitioner } from "./partitioners.ts";
 import { ProducerBatch } from "./producer-batch.ts";
-import { ProducerMetrics } from "./producer-metrics.ts";
+import { ProducerMetrics, type ProducerLoad } from "./producer-metrics.ts";
 import { soloBatchSize } from "./records/batch-writer.ts";
 import { TopicAccumulator, type PartitionAccumulator } from "./topic-accumulator.ts";
 import { WaitingMessages, type WaitingMessage } from "./waiting-messages.ts";
@@ -75,11 +75,13 @@ export class Accumulator {
     this.#maxMessages = config["queue.buffering.max.messages"] || Infinity;
     this.#maxBytes = config["queue.buffering.max.kbytes"] * 1024;
     this.#timeoutMs = config["message.timeout.ms"] || Infinity;
-    this.#metrics = new ProducerMetrics(metrics ?? noopMetrics, clock, () => ({
-      messages: this.#inFlight.messages,
-      bytes: this.#inFlight.bytes,
-      batches: this.#sent.size,
-    }));
+    this.#metrics = new ProducerMetrics(metrics ?? noopMetrics, clock, () => this.load);
+  }
+
+  /** What is on its way. */
+  get load(): ProducerLoad {
+    const { messages, bytes } = this.#inFlight;
+    return { messages, bytes, batches: this.#sent.size };
   }
 
   /** Messages that are neither delivered nor failed. */

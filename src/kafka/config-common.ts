@@ -136,6 +136,16 @@ export const COMMON_SETTINGS = {
     default: 300_000,
   },
   /**
+   * How often statistics are collected, for `onStatistics` and for the metrics of brokers, partitions and the group. 0:
+   * never.
+   */
+  "statistics.interval.ms": {
+    type: "integer",
+    min: 0,
+    max: 86_400_000,
+    default: 0,
+  },
+  /**
    * The largest answer that is accepted from a broker: a guard of the memory. Must exceed `fetch.max.bytes`
    * by 512; raised by itself when it is not given.
    */

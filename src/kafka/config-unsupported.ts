@@ -105,13 +105,11 @@ export const UNSUPPORTED_SETTINGS: readonly UnsupportedSettings[] = [
     why: 'get the token in "oauthbearer_token_refresh_cb".',
   },
   {
-    keys: [
-      "statistics.interval.ms",
-      "stats_cb",
-      "enable.metrics.push",
-      "interceptors",
-      "plugin.library.paths",
-    ],
+    keys: ["stats_cb"],
+    why: 'give `onStatistics` beside the configuration, and set "statistics.interval.ms".',
+  },
+  {
+    keys: ["enable.metrics.push", "interceptors", "plugin.library.paths"],
     why: "metrics go to the `Metrics` that the processor is given.",
   },
   {

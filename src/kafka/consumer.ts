@@ -4,6 +4,7 @@ import type { BrokerMessage } from "../message/message.ts";
 import { checkOffset, checkOffsets } from "../message/offset.ts";
 import { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
+import { guardedCallback, guardedLogger, guardedMetrics } from "../guarded-sinks.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../clock.ts";
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
@@ -17,6 +18,7 @@ import { Delivery } from "./delivery.ts";
 import { OffsetCommits } from "./offset-commits.ts";
 import { Rebalancing } from "./rebalancing.ts";
 import { Rereads } from "./rereads.ts";
+import { consumerStatistics, StatisticsMetrics, type ConsumerStatistics } from "./statistics.ts";
 import { Waiter } from "../waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
@@ -30,6 +32,8 @@ export interface KafkaClientOptions {
   readonly logger?: Logger | undefined;
   /** Where metrics go; nowhere by default. */
   readonly metrics?: Metrics | undefined;
+  /** Told of the consumer's statistics every `statistics.interval.ms`, on the main thread. */
+  readonly onStatistics?: ((statistics: ConsumerStatistics) => void) | undefined;
 }
 
 /**
@@ -47,6 +51,8 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   readonly #config: ResolvedConsumerConfig;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
+  readonly #statistics: StatisticsMetrics;
+  readonly #onStatistics: ((statistics: ConsumerStatistics) => void) | undefined;
   readonly #client: ClientPort;
   readonly #aliveEveryMs: number;
   readonly #delivery: Delivery;
@@ -71,8 +77,11 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   constructor(config: KafkaConsumerConfig, options: KafkaClientOptions = {}) {
     this.#config = resolveConsumerConfig(config);
     this.#aliveEveryMs = Math.min(ALIVE_EVERY_MS, this.#config["max.poll.interval.ms"] / 4);
-    this.#logger = options.logger ?? stderrLogger;
-    this.#metrics = options.metrics ?? noopMetrics;
+    this.#metrics = guardedMetrics(options.metrics ?? noopMetrics);
+    this.#logger = guardedLogger(options.logger ?? stderrLogger, this.#metrics);
+    this.#statistics = new StatisticsMetrics(this.#metrics);
+    this.#onStatistics =
+      options.onStatistics && guardedCallback("onStatistics", options.onStatistics, this.#metrics);
     this.vitals.maxPollIntervalMs = this.#config["max.poll.interval.ms"];
     this.#delivery = new Delivery({
       credit: ({ topic, index }, bytes) => this.#send({ type: "credit", topic: topic.name, index, bytes }),
@@ -316,6 +325,13 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       case "metric":
         this.#metrics[event.kind](event.name, event.value, event.tags);
         break;
+      case "statistics": {
+        const clientId = this.#config["client.id"];
+        const statistics = consumerStatistics(clientId, event.statistics, (at) => this.#delivery.at(at));
+        this.#statistics.consumer(statistics);
+        this.#onStatistics?.(statistics);
+        break;
+      }
       case "closed":
         this.#engineClosed?.();
         break;

@@ -1,9 +1,11 @@
 import type { KafkaPayload } from "../message/payload.ts";
 import type { BrokerMessage } from "../message/message.ts";
-import type { Partition } from "../message/partition.ts";
+import { Partition } from "../message/partition.ts";
 import type { FetchedRecords, FetchPosition, FetchProgress } from "./client/protocol.ts";
 import { LeaderEpochs, noteEpochs } from "./records/leader-epochs.ts";
 import { RecordDecoder } from "./records/record-decoder.ts";
+import type { FetchStatistics } from "./client/statistics.ts";
+import type { DeliveredPosition } from "./statistics.ts";
 
 /** What is known of a position besides its offset. */
 export interface PositionOrigin {
@@ -195,6 +197,16 @@ export class Delivery {
     const state = this.#partitions.get(partition);
     if (state === undefined || state.highWatermark < 0) return undefined;
     return Math.max(0, state.highWatermark - state.position);
+  }
+
+  /** Where a partition is that statistics speak of, which may know of a later end; undefined when it is not assigned. */
+  at(statistics: FetchStatistics): DeliveredPosition | undefined {
+    const partition = Partition.of(statistics.topic, statistics.partition);
+    const state = this.#partitions.get(partition);
+    if (state === undefined) return undefined;
+    const { epoch, endOffset = -1 } = statistics;
+    if (this.isCurrent(partition, epoch)) state.highWatermark = Math.max(state.highWatermark, endOffset);
+    return { position: state.position, lag: this.lag(partition) };
   }
 
   /** Takes in what was fetched. Returns whether it was of use. */

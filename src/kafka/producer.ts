@@ -2,7 +2,8 @@ import type { Delivery, Producer } from "../backend/producer.ts";
 import { deadlineAfter, systemClock } from "../clock.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
-import type { Metrics } from "../metrics/metrics.ts";
+import { guardedCallback, guardedLogger, guardedMetrics } from "../guarded-sinks.ts";
+import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import type { Partition } from "../message/partition.ts";
 import { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
@@ -12,6 +13,7 @@ import { openProducer, type ClientPort } from "./client/io-thread.ts";
 import type { ProducerCommand, ProducerEvent } from "./client/producer-protocol.ts";
 import { deserializeError } from "./client/serialized-error.ts";
 import { resolveProducerConfig, type KafkaProducerConfig } from "./config.ts";
+import { producerStatistics, StatisticsMetrics, type ProducerStatistics } from "./statistics.ts";
 
 const DEFAULT_CLOSE_MS = 5_000;
 const DEFAULT_CONNECT_MS = 30_000;
@@ -23,6 +25,8 @@ export interface KafkaProducerOptions {
   readonly logger?: Logger | undefined;
   /** Where metrics go; nowhere by default. */
   readonly metrics?: Metrics | undefined;
+  /** Told of the producer's statistics every `statistics.interval.ms`, on the main thread. */
+  readonly onStatistics?: ((statistics: ProducerStatistics) => void) | undefined;
 }
 
 /**
@@ -41,6 +45,9 @@ export class KafkaProducer implements Producer<KafkaPayload> {
   readonly #client: ClientPort;
   readonly #accumulator: Accumulator;
   readonly #servers: string;
+  readonly #statistics: StatisticsMetrics;
+  readonly #onStatistics: ((statistics: ProducerStatistics) => void) | undefined;
+  readonly #clientId: string;
   readonly #engineClosed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
   /** Is being found out. */
@@ -52,12 +59,17 @@ export class KafkaProducer implements Producer<KafkaPayload> {
   constructor(config: KafkaProducerConfig, options: KafkaProducerOptions = {}) {
     const resolved = resolveProducerConfig(config);
     this.#servers = resolved["bootstrap.servers"].map(({ host, port }) => `${host}:${port}`).join(", ");
-    this.#logger = options.logger ?? stderrLogger;
+    const metrics = guardedMetrics(options.metrics ?? noopMetrics);
+    this.#logger = guardedLogger(options.logger ?? stderrLogger, metrics);
+    this.#statistics = new StatisticsMetrics(metrics);
+    this.#clientId = resolved["client.id"];
+    this.#onStatistics =
+      options.onStatistics && guardedCallback("onStatistics", options.onStatistics, metrics);
     this.#client = openProducer(resolved, this.#logger, (error) => this.#threadFailed(error));
     this.#accumulator = new Accumulator({
       config: resolved,
       clock: systemClock,
-      metrics: options.metrics,
+      metrics,
       send: (command, transfer) => this.#send(command, transfer),
     });
     this.#client.port.on("message", (event: ProducerEvent) => this.#receive(event));
@@ -221,6 +233,12 @@ export class KafkaProducer implements Producer<KafkaPayload> {
       case "log":
         this.#logger[event.level](event.fields, event.message);
         break;
+      case "statistics": {
+        const statistics = producerStatistics(this.#clientId, event.statistics, this.#accumulator.load);
+        this.#statistics.producer(statistics);
+        this.#onStatistics?.(statistics);
+        break;
+      }
       case "closed":
         this.#engineClosed.resolve();
         break;

@@ -54,6 +54,16 @@ export const MetricName = {
   KAFKA_REBALANCE: "arroyo.consumer.kafka.rebalance",
   KAFKA_LOST: "arroyo.consumer.kafka.lost",
   KAFKA_POLL_EXPIRED: "arroyo.consumer.kafka.poll_expired",
+  KAFKA_LAG: "arroyo.consumer.kafka.lag",
+  KAFKA_COMMITTED_LAG: "arroyo.consumer.kafka.committed_lag",
+  KAFKA_QUEUED_BYTES: "arroyo.consumer.kafka.queued_bytes",
+  KAFKA_GROUP_PARTITIONS: "arroyo.consumer.kafka.partitions",
+  KAFKA_COORDINATOR_SILENCE: "arroyo.consumer.kafka.coordinator.silence",
+  KAFKA_BROKER_RTT: "arroyo.kafka.broker.rtt",
+  KAFKA_BROKER_REQUESTS_IN_FLIGHT: "arroyo.kafka.broker.requests_in_flight",
+  KAFKA_BROKER_CONNECTS: "arroyo.kafka.broker.connects",
+  KAFKA_BROKER_DISCONNECTS: "arroyo.kafka.broker.disconnects",
+  KAFKA_BROKER_ERRORS: "arroyo.kafka.broker.errors",
   PRODUCE_STATUS: "arroyo.producer.produce_status",
   PRODUCER_MESSAGES: "arroyo.producer.kafka.messages",
   PRODUCER_DELIVERY_TIME: "arroyo.producer.kafka.delivery.time",
@@ -62,6 +72,7 @@ export const MetricName = {
   PRODUCER_BATCHES_IN_FLIGHT: "arroyo.producer.kafka.batches_in_flight",
   PRODUCER_RETRIES: "arroyo.producer.kafka.retries",
   PRODUCER_RELOADS: "arroyo.producer.kafka.reloads",
+  SINK_ERRORS: "arroyo.sink.errors",
 } as const;
 
 /** One of {@link MetricName}'s values. */
@@ -72,7 +83,7 @@ export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "timing";
   /** What its value counts. */
   readonly unit:
-    "events" | "messages" | "partitions" | "batches" | "bytes" | "workers" | "seconds" | "seconds per flush";
+    "events" | "messages" | "requests" | "partitions" | "batches" | "bytes" | "workers" | "seconds" | "seconds per flush";
   /** The tags that it comes with. */
   readonly tags: readonly string[];
   readonly meaning: string;
@@ -262,6 +273,55 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
     "events",
     "Times that it left the group because the main thread had not polled for max.poll.interval.ms.",
   ],
+  [MetricName.KAFKA_LAG]: [
+    "gauge",
+    "messages",
+    "Messages of a partition that are not delivered yet, paused or not. This and the rest of Kafka's statistics come every statistics.interval.ms.",
+    ["topic", "partition"],
+  ],
+  [MetricName.KAFKA_COMMITTED_LAG]: [
+    "gauge",
+    "messages",
+    "Messages of a partition that the group has not committed.",
+    ["topic", "partition"],
+  ],
+  [MetricName.KAFKA_QUEUED_BYTES]: [
+    "gauge",
+    "bytes",
+    "Records of a partition that were fetched and are not delivered: queued.max.messages.kbytes bounds their sum.",
+    ["topic", "partition"],
+  ],
+  [MetricName.KAFKA_GROUP_PARTITIONS]: ["gauge", "partitions", "Partitions that this Kafka consumer holds."],
+  [MetricName.KAFKA_COORDINATOR_SILENCE]: [
+    "timing",
+    "seconds",
+    "How long ago the group's coordinator last answered: close to session.timeout.ms means that this member is about to be put out.",
+  ],
+  [MetricName.KAFKA_BROKER_RTT]: [
+    "timing",
+    "seconds",
+    "The longest answer of a broker in each statistics.interval.ms, without those that it may hold back (Fetch, JoinGroup, SyncGroup).",
+    ["broker_id"],
+  ],
+  [MetricName.KAFKA_BROKER_REQUESTS_IN_FLIGHT]: [
+    "gauge",
+    "requests",
+    "Requests that a broker has not answered.",
+    ["broker_id"],
+  ],
+  [MetricName.KAFKA_BROKER_CONNECTS]: ["counter", "events", "Connections that were made.", ["broker_id"]],
+  [MetricName.KAFKA_BROKER_DISCONNECTS]: [
+    "counter",
+    "events",
+    "Connections that have ended, for whatever reason.",
+    ["broker_id"],
+  ],
+  [MetricName.KAFKA_BROKER_ERRORS]: [
+    "counter",
+    "events",
+    "Connections that failed or were lost in the middle of something, and requests that were not answered in time.",
+    ["broker_id"],
+  ],
   [MetricName.PRODUCE_STATUS]: [
     "counter",
     "messages",
@@ -300,6 +360,12 @@ const DEFINITIONS: Readonly<Record<MetricName, Definition>> = {
     "events",
     "Changes of a ReloadingKafkaProducer's settings, by how they ended; at error, the old ones stay in force.",
     ["status"],
+  ],
+  [MetricName.SINK_ERRORS]: [
+    "counter",
+    "events",
+    "Times that a logger, these metrics or `onStatistics` threw: what it was told is lost.",
+    ["sink"],
   ],
 };
 

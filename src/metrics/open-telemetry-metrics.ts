@@ -24,6 +24,7 @@ const UCUM: Readonly<Record<MetricDefinition["unit"], string>> = {
   "seconds per flush": "s",
   events: "{event}",
   messages: "{message}",
+  requests: "{request}",
   partitions: "{partition}",
   batches: "{batch}",
   workers: "{worker}",

@@ -8,6 +8,7 @@ import { ConfigurationError, DeadlineError, InvalidStateError } from "../errors.
 import { stderrLogger, type Logger } from "../logger.ts";
 import { Topic } from "../message/topic.ts";
 import { MetricsBuffer } from "../metrics/buffer.ts";
+import { guardedLogger, guardedMetrics } from "../guarded-sinks.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import type { ProcessingStrategyFactory } from "../strategies/strategy.ts";
 import { Assignments } from "./assignments.ts";
@@ -119,8 +120,9 @@ export class StreamProcessor<T> implements AsyncDisposable {
     }
     this.#subscription = subscriptionOf(options.topic);
     this.vitals = consumer.vitals ?? new Vitals();
-    const logger = options.logger ?? stderrLogger;
-    const metrics = new MetricsBuffer(options.metrics ?? noopMetrics, clock);
+    const sink = guardedMetrics(options.metrics ?? noopMetrics);
+    const logger = guardedLogger(options.logger ?? stderrLogger, sink);
+    const metrics = new MetricsBuffer(sink, clock);
     const wakeUp = new WakeUp(clock);
     const events = new Events(this);
     const deadLetters =

@@ -11,6 +11,7 @@ import type { BrokerAddress, BrokerConnection } from "./connection.ts";
 import { Coordinators } from "./coordinators.ts";
 import { sleep } from "./latch.ts";
 import { Metadata, type Leader, type TopicInterest, type TopicMetadata } from "./metadata.ts";
+import type { BrokerStatistics } from "./statistics.ts";
 import { Tokens } from "./tokens.ts";
 import { ClosedError, TransportError } from "./transport-error.ts";
 
@@ -172,6 +173,11 @@ export class Cluster {
 
   forgetCoordinator(groupId: string): void {
     this.#coordinators.forget(groupId);
+  }
+
+  /** What has happened on the connections to each broker; the next interval begins. */
+  takeStatistics(): readonly BrokerStatistics[] {
+    return this.#maker.takeStatistics();
   }
 
   /** Ends everything at once: whatever waits rejects with ClosedError. */

@@ -6,6 +6,7 @@ import type { Api, ApiVersion } from "./api.ts";
 import { describeError } from "./describe-error.ts";
 import { FrameGuard, guessPeer } from "./frame-guard.ts";
 import { NegotiatedVersions } from "./negotiated-versions.ts";
+import type { ConnectionObserver } from "./statistics-brokers.ts";
 import { keysOf, refusal, saslOptions, type ConnectionCredentials } from "./sasl.ts";
 import type { SaslCredentials, Security } from "./security.ts";
 import { Throttle } from "./throttle.ts";
@@ -29,6 +30,8 @@ export interface ConnectionOptions {
   readonly maxResponseBytes: number;
   /** Told once, when the connection has come to its end. */
   readonly onEnd?: ((connection: BrokerConnection) => void) | undefined;
+  /** Counts what happens on it. */
+  readonly observer?: ConnectionObserver | undefined;
 }
 
 /** A request without an answer yet. */
@@ -119,6 +122,7 @@ export class BrokerConnection {
     const { clock, connectTimeoutMs } = this.#options;
     await this.#getToken();
     const timer = clock.setTimeout(() => {
+      this.#options.observer?.failed();
       this.#end(
         new TransportError(`${this} did not answer within ${connectTimeoutMs} ms.`, { timedOut: true }),
       );
@@ -126,8 +130,12 @@ export class BrokerConnection {
     try {
       await this.#connect();
       await this.#versions.ask((api, row, request) => this.#send(api, row, request, connectTimeoutMs));
-      if (this.#state === "negotiating") this.#state = "open";
+      if (this.#state === "negotiating") {
+        this.#state = "open";
+        this.#options.observer?.opened();
+      }
     } catch (error) {
+      if (this.#reason === undefined) this.#options.observer?.failed();
       this.#end(error as Error);
     } finally {
       timer.cancel();
@@ -201,6 +209,7 @@ export class BrokerConnection {
         if (this.#state === "ended") return;
         const badLength = frames.findBadLength(chunk);
         if (badLength !== undefined) {
+          this.#options.observer?.failed();
           const hint = this.#state === "open" ? "" : guessPeer(chunk);
           const isTooLarge = this.#state === "open" && badLength > this.#options.maxResponseBytes;
           this.#end(
@@ -251,6 +260,7 @@ export class BrokerConnection {
     timeoutMs: number,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
+      const sentAtMs = this.#options.clock.monotonicMs();
       let outcome: { readonly error: Error } | { readonly response: Response } | undefined;
       const settle = (): boolean => {
         timer.cancel();
@@ -265,6 +275,7 @@ export class BrokerConnection {
       };
       const timer = this.#options.clock.setTimeout(() => {
         const what = `did not answer ${api.name} within ${timeoutMs} ms`;
+        this.#options.observer?.failed();
         this.retire(`it ${what}`);
         pending.fail(new TransportError(`${this} ${what}.`, { timedOut: true }));
       }, timeoutMs);
@@ -301,6 +312,9 @@ export class BrokerConnection {
           if (outcome !== undefined && "error" in outcome) return pending.fail(outcome.error);
           if (error !== null) return this.#lost(error);
           if (!settle()) return;
+          if (outcome !== undefined) {
+            this.#options.observer?.answered(api.key, this.#options.clock.monotonicMs() - sentAtMs);
+          }
           // Without an answer to read, the request was one that is not answered.
           resolve(outcome === undefined ? (row.unanswered as Response) : outcome.response);
           this.#closeIfDrained();
@@ -313,6 +327,7 @@ export class BrokerConnection {
   #unreadable(api: Api<never, unknown>, error: unknown): Error {
     if (error instanceof ArroyoError) return error;
     const what = `answered ${api.name} with what cannot be read: ${describeError(error)}`;
+    this.#options.observer?.failed();
     this.retire(`it ${what}`);
     return new TransportError(`${this} ${what}.`, { cause: error });
   }
@@ -350,6 +365,7 @@ export class BrokerConnection {
 
   #lost(error: unknown): void {
     if (this.#state === "ended") return;
+    if (error !== undefined || this.#pending.size > 0) this.#options.observer?.failed();
     const why = error === undefined ? "" : `: ${describeError(error)}`;
     this.#end(new TransportError(`The connection to ${this} was lost${why}.`, { cause: error }));
   }

@@ -27,6 +27,7 @@ import type {
 } from "./protocol.ts";
 import { Rereader } from "./rereader.ts";
 import { serializeError, type SerializedError } from "./serialized-error.ts";
+import { ConsumerStatisticsCollector } from "./statistics-consumer.ts";
 import { writeToStderr } from "./stderr-line.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { SubscribedTopics } from "./subscribed-topics.ts";
@@ -69,6 +70,7 @@ export class ConsumerEngine {
   #closing = false;
   readonly #handOvers = new HandOvers();
   readonly #holdings: Holdings;
+  readonly #statistics: ConsumerStatisticsCollector | undefined;
   /** Made when the first message is to be read again. */
   #rereader: Rereader | undefined;
   #subscribed: Subscribed | undefined;
@@ -109,7 +111,11 @@ export class ConsumerEngine {
       },
     });
     this.#commits = new CommitQueue({
-      commit: (session, offsets, timeoutMs) => commitOffsets(this.#cluster, session, offsets, timeoutMs),
+      commit: async (session, offsets, timeoutMs) => {
+        const codes = await commitOffsets(this.#cluster, session, offsets, timeoutMs);
+        this.#statistics?.committed(offsets, codes);
+        return codes;
+      },
       forgetCoordinator: () => this.#cluster.forgetCoordinator(config["group.id"]),
       session: () => this.#subscribed?.member.commitSession,
       assignmentOf: (key) => this.#holdings.assignmentOf(key),
@@ -147,9 +153,25 @@ export class ConsumerEngine {
           found,
           signal,
         }),
-      send: (event) => this.#send(event),
+      send: (event) => {
+        this.#statistics?.saw(event);
+        this.#send(event);
+      },
       fatal: (error) => this.#fatal(error),
     });
+    if (config["statistics.interval.ms"] > 0) {
+      this.#statistics = new ConsumerStatisticsCollector({
+        config,
+        clock,
+        logger: this.#logger,
+        cluster: this.#cluster,
+        fetcher: this.#fetcher,
+        held: () => this.#holdings.partitions,
+        membership: () => this.#subscribed?.member,
+        send: (event) => this.#send(event),
+        closed: this.#closed.signal,
+      });
+    }
     port.on("message", (command: ConsumerCommand) => this.#receive(command));
   }
 
@@ -220,7 +242,10 @@ export class ConsumerEngine {
       cluster: this.#cluster,
       topics,
       events: this.#membershipEvents(),
-      answered: () => this.#vitals.answered(),
+      answered: () => {
+        this.#vitals.answered();
+        this.#statistics?.answered();
+      },
       clock: this.#clock,
       logger: this.#logger,
     });
@@ -306,6 +331,7 @@ export class ConsumerEngine {
     if (this.#closing) return;
     this.#closing = true;
     this.#vitals.member = "left";
+    this.#statistics?.close();
     this.#holdings.close();
     this.#fetcher.close();
     this.#rereader?.close();

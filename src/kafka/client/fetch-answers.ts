@@ -133,6 +133,9 @@ export class FetchAnswers {
     const endOffset = isStable ? answer.lastStableOffset : answer.highWatermark;
     const moved = endOffset !== partition.endOffset;
     partition.endOffset = endOffset;
+    partition.highWatermark = answer.highWatermark;
+    partition.lastStableOffset = answer.lastStableOffset;
+    partition.endAtMs = this.#context.clock.monotonicMs();
     partition.isNew = false;
     return moved;
   }

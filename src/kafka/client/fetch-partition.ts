@@ -35,6 +35,11 @@ export class FetchPartition implements PartitionId {
   readonly epochs: LeaderEpochs;
   /** The end of what can be read, as of the last answer; -1 before the first. */
   endOffset = -1;
+  /** The same answer's, for statistics. */
+  highWatermark = -1;
+  lastStableOffset = -1;
+  /** When the leader said so, on the monotonic clock. */
+  endAtMs: number = -Infinity;
   /** Nothing has been answered for it yet. */
   isNew = true;
   /** Fetching has ended: nothing is sent or handed over any more. */

@@ -9,6 +9,7 @@ import { FetchPlacement } from "./fetch-placement.ts";
 import { FetchTroubles } from "./fetch-troubles.ts";
 import { MetadataRefresher } from "./metadata-refresher.ts";
 import { partitionKey, type FetchPosition, type PartitionId } from "./protocol.ts";
+import type { PartitionFetching } from "./statistics-consumer.ts";
 
 export type {
   FetchCluster,
@@ -102,6 +103,31 @@ export class Fetcher {
   credit(id: PartitionId, bytes: number): void {
     const key = partitionKey(id);
     if (this.#context.budget.credit(key, bytes)) this.#partitions.get(key)?.broker?.wake();
+  }
+
+  /** Where each partition that is fetched is. */
+  fetching(): readonly PartitionFetching[] {
+    return [...this.#partitions.values()].map((partition) => ({
+      topic: partition.topic,
+      index: partition.index,
+      epoch: partition.epoch,
+      offset: partition.offset,
+      endOffset: partition.endOffset,
+      highWatermark: partition.highWatermark,
+      lastStableOffset: partition.lastStableOffset,
+      endAtMs: partition.endAtMs,
+      queuedBytes: partition.account.queued,
+    }));
+  }
+
+  /** The end of what can be read of a partition is known from elsewhere. */
+  noteEnd(id: PartitionId, epoch: number, endOffset: number): void {
+    const partition = this.#partitions.get(partitionKey(id));
+    if (partition?.epoch !== epoch || endOffset < partition.endOffset) return;
+    partition.endOffset = endOffset;
+    if (this.#context.isolationLevel === "read_committed") partition.lastStableOffset = endOffset;
+    partition.highWatermark = Math.max(partition.highWatermark, endOffset);
+    partition.endAtMs = this.#context.clock.monotonicMs();
   }
 
   /** Ends everything, at once. No event comes any more. The cluster stays open. */

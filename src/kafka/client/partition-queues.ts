@@ -3,6 +3,7 @@ import { Backoff } from "./backoff.ts";
 import { PartitionQueue } from "./partition-queue.ts";
 import { timedOutBatch } from "./produce-errors.ts";
 import { partitionKey } from "./protocol.ts";
+import type { BatchStatistics } from "./statistics.ts";
 
 type QueuesConfig = Pick<
   ResolvedProducerConfig,
@@ -64,6 +65,18 @@ export class PartitionQueues {
       }
     }
     return nextMs;
+  }
+
+  count(): BatchStatistics {
+    let waiting = 0;
+    let inFlight = 0;
+    for (const queue of this.#queues.values()) {
+      for (const batch of queue.batches) {
+        if (batch.isInFlight) inFlight++;
+        else if (!batch.isExpired) waiting++;
+      }
+    }
+    return { waiting, inFlight };
   }
 
   clear(): void {

@@ -8,6 +8,7 @@ import type { ProducerCommand, ProducerEvent } from "./producer-protocol.ts";
 import { ProducerTopics } from "./producer-topics.ts";
 import { Sender } from "./sender.ts";
 import { serializeError } from "./serialized-error.ts";
+import { StatisticsTimer } from "./statistics-timer.ts";
 
 export interface ProducerEngineOptions {
   readonly config: ResolvedProducerConfig;
@@ -29,6 +30,7 @@ export class ProducerEngine {
   readonly #cluster: Cluster | undefined;
   readonly #topics: ProducerTopics | undefined;
   readonly #sender: Sender | undefined;
+  #statistics: StatisticsTimer | undefined;
 
   constructor({ config, port, clock, tokens, unknownTopicGraceMs }: ProducerEngineOptions) {
     this.#port = port;
@@ -50,6 +52,16 @@ export class ProducerEngine {
         },
       });
       this.#sender = sender;
+      if (config["statistics.interval.ms"] > 0) {
+        this.#statistics = new StatisticsTimer(clock, config["statistics.interval.ms"], () => {
+          const statistics = {
+            atMs: clock.nowMs(),
+            brokers: cluster.takeStatistics(),
+            batches: sender.count(),
+          };
+          this.#post({ type: "statistics", statistics });
+        });
+      }
       this.#topics = new ProducerTopics({
         cluster,
         clock,
@@ -70,6 +82,7 @@ export class ProducerEngine {
 
   /** Drops everything and closes the port. */
   close(): void {
+    this.#statistics?.close();
     this.#topics?.close();
     this.#sender?.close();
     void this.#cluster?.close();

@@ -1,5 +1,6 @@
 import type { LogEvent } from "./protocol.ts";
 import type { SerializedError } from "./serialized-error.ts";
+import type { ProducerIoStatistics } from "./statistics.ts";
 
 /**
  * What crosses between a producer on the main thread and its engine on the I/O thread: whole batches one way, what became
@@ -55,4 +56,6 @@ export type ProducerEvent =
   /** The engine is of no use. */
   | { readonly type: "fatal"; readonly error: SerializedError }
   | LogEvent
+  /** Every `statistics.interval.ms`. */
+  | { readonly type: "statistics"; readonly statistics: ProducerIoStatistics }
   | { readonly type: "closed" };

@@ -1,5 +1,6 @@
 import type { MetricTags } from "../../metrics/metrics.ts";
 import type { SerializedError } from "./serialized-error.ts";
+import type { ConsumerIoStatistics } from "./statistics.ts";
 
 /**
  * What crosses between a consumer on the main thread and its engine on the I/O thread. Commands go one way, events the
@@ -136,6 +137,8 @@ export type ConsumerEvent =
   | { readonly type: "fatal"; readonly error: SerializedError }
   | LogEvent
   | MetricEvent
+  /** Every `statistics.interval.ms`. */
+  | { readonly type: "statistics"; readonly statistics: ConsumerIoStatistics }
   | { readonly type: "closed" };
 
 /** A log line for the main thread's logger. */
