@@ -83,7 +83,15 @@ export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "timing";
   /** What its value counts. */
   readonly unit:
-    "events" | "messages" | "requests" | "partitions" | "batches" | "bytes" | "workers" | "seconds" | "seconds per flush";
+    | "events"
+    | "messages"
+    | "requests"
+    | "partitions"
+    | "batches"
+    | "bytes"
+    | "workers"
+    | "seconds"
+    | "seconds per flush";
   /** The tags that it comes with. */
   readonly tags: readonly string[];
   readonly meaning: string;
