@@ -4,16 +4,19 @@ import { KafkaConsumer, KafkaProducer, type KafkaPayload } from "../../src/kafka
 import { silentLogger } from "../../src/logger.ts";
 import { Topic } from "../../src/message/topic.ts";
 import { backendContract, type Backend, type BackendSettings } from "../contracts/backend.ts";
+import { producingContract } from "../contracts/backend-producing.ts";
 import { kafkaTest, type KafkaTest } from "./kafka-test.ts";
 
 /** Kafka as the suite sees it that every backend is held against. */
 class KafkaBackend implements Backend {
-  readonly incremental = false;
+  /** Whether members join under KIP-848: then only what changes hands is touched. */
+  readonly incremental: boolean;
   readonly #kafka: KafkaTest;
   readonly #clients: AsyncDisposable[] = [];
 
-  constructor(kafka: KafkaTest) {
+  constructor(kafka: KafkaTest, incremental: boolean) {
     this.#kafka = kafka;
+    this.incremental = incremental;
   }
 
   async createTopic(partitions: number): Promise<Topic> {
@@ -30,7 +33,7 @@ class KafkaBackend implements Backend {
         "bootstrap.servers": this.#kafka.bootstrapServers,
         "group.id": group,
         "auto.offset.reset": "earliest",
-        "heartbeat.interval.ms": 200,
+        ...(this.incremental ? { "group.protocol": "consumer" } : { "heartbeat.interval.ms": 200 }),
         ...settings,
       },
       { logger: silentLogger },
@@ -58,8 +61,11 @@ class KafkaBackend implements Backend {
 }
 
 for (const { name, run } of backendContract()) {
-  kafkaTest(`Kafka: ${name}`, async (kafka) => {
-    await using backend = new KafkaBackend(kafka);
-    await run(backend);
-  });
+  // How messages come into the log is no matter of groups.
+  for (const incremental of Object.hasOwn(producingContract, name) ? [false] : [false, true]) {
+    kafkaTest(`Kafka${incremental ? " (KIP-848)" : ""}: ${name}`, async (kafka) => {
+      await using backend = new KafkaBackend(kafka, incremental);
+      await run(backend);
+    });
+  }
 }
