@@ -229,9 +229,10 @@ function skipHeaders(bytes: Buffer, recordEnd: number): void {
     cursor = recordEnd + 1;
     return;
   }
-  for (let i = 0; i < count && cursor < recordEnd; i++) {
-    if (bytes[cursor]! & 1) {
-      cursor = recordEnd + 1; // The name of a header cannot be null.
+  for (let i = 0; i < count; i++) {
+    // There are fewer than it says, or one's name is null, which it cannot be.
+    if (cursor >= recordEnd || bytes[cursor]! & 1) {
+      cursor = recordEnd + 1;
       return;
     }
     skipField(bytes, recordEnd);
