@@ -1,6 +1,6 @@
 import type { Partition, Topic } from "../../../src/index.ts";
 import { silentLogger } from "../../../src/index.ts";
-import { KafkaConsumer, type KafkaConsumerConfig } from "../../../src/kafka/index.ts";
+import { KafkaConsumer } from "../../../src/kafka/index.ts";
 import type { KafkaTest } from "../kafka-test.ts";
 
 /** A member under KIP-848 that polls all the time, and keeps what it is told. */
@@ -29,7 +29,7 @@ export class Member implements AsyncDisposable {
         "auto.offset.reset": "earliest",
         "topic.metadata.refresh.interval.ms": 1_000,
         ...settings,
-      } as KafkaConsumerConfig,
+      },
       { logger: silentLogger },
     );
     this.consumer.subscribe(topic instanceof RegExp ? topic : [topic], {
