@@ -26,22 +26,28 @@ export class Meter {
     this.#wanted = wanted;
   }
 
+  /** Begins before the first message, where it is not enough to begin with it. */
+  start(): void {
+    this.#startedMs = performance.now();
+    this.#startedCpu = process.cpuUsage();
+  }
+
   /** Counts a message. Returns whether it was the last one. */
   hit(): boolean {
-    if (this.#seen === 0) {
-      this.#startedMs = performance.now();
-      this.#startedCpu = process.cpuUsage();
-    }
+    if (this.#startedMs === 0) this.start();
     this.#seen++;
     return this.#seen === this.#wanted;
   }
 
-  print(): void {
+  /** @param more what the line says besides. */
+  print(more: Readonly<Record<string, number>> = {}): void {
     const seconds = (performance.now() - this.#startedMs) / 1_000;
     const cpu = process.cpuUsage(this.#startedCpu);
     const line = {
+      ...more,
       messages: this.#seen,
       seconds,
+      nsPerMessage: (seconds / this.#seen) * 1e9,
       cpuSeconds: (cpu.user + cpu.system) / 1e6,
       rssMegabytes: process.memoryUsage().rss / 1e6,
     };
