@@ -24,6 +24,11 @@ export class Random {
   }
 }
 
+/** Another one in every run, unless `ARROYO_FUZZ_SEED` sets it. */
+export function fuzzSeed(): number {
+  return Number(process.env["ARROYO_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+}
+
 const BYTES = [0, 1, 0x7f, 0x80, 0xfe, 0xff];
 /** What lengths and counts are made of, as numbers of 32 bits. */
 const EXTREMES = [0, 1, -1, -2, 0x7fff, 0x7fff_ffff, -0x8000_0000, 0x00ff_ffff, 0x0001_0000];
@@ -109,7 +114,7 @@ export function fuzz(
   { inputs, runs, maxAllocatedBytes }: FuzzOptions,
   check: (bytes: Buffer, random: Random, input: number) => "value" | "error",
 ): void {
-  const seed = Number(process.env["ARROYO_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = fuzzSeed();
   const results = { value: 0, error: 0 };
   const peakBefore = process.resourceUsage().maxRSS;
   using allocations = new Allocations();

@@ -1,6 +1,7 @@
 import { protocolErrors, protocolErrorsCodesById, type Reader, type Writer } from "@platformatic/kafka";
 import { ArroyoError, ErrorCode } from "../../errors.ts";
 import { errorName } from "./error-codes.ts";
+import { GuardedReader } from "./guarded-reader.ts";
 
 /** One version of an RPC: how its request is written and its answer read. */
 export interface ApiVersion<Request extends unknown[], Response> {
@@ -68,7 +69,7 @@ export function parseTolerantly<Response>(
   reader: Reader,
 ): Response {
   try {
-    return rpc.parseResponse(0, rpc.api.key, rpc.api.version, reader);
+    return rpc.parseResponse(0, rpc.api.key, rpc.api.version, new GuardedReader(reader.buffer));
   } catch (error) {
     const { code, response } = error as { code?: unknown; response?: Response };
     if (code === "PLT_KFK_RESPONSE" && response !== undefined) return response;
