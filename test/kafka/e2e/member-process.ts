@@ -11,8 +11,10 @@ export interface MemberSettings {
   readonly topic: string;
   readonly handledPath: string;
   readonly healthPath?: string | undefined;
-  /** Block the main thread in the handler of this value. */
-  readonly blockOn?: { readonly value: string; readonly milliseconds: number } | undefined;
+  /** Block the main thread in the handler of this value, for so long, or until this file exists if that is sooner. */
+  readonly blockOn?:
+    | { readonly value: string; readonly milliseconds: number; readonly until?: string | undefined }
+    | undefined;
   readonly throwOn?: string | undefined;
   /** What each message takes, with the main thread blocked. */
   readonly handleMs?: number | undefined;

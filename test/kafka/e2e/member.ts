@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import {
   CommitOffsets,
   Healthcheck,
@@ -29,9 +29,13 @@ function block(milliseconds: number): void {
 
 function handleMessage(message: Message<KafkaPayload>): KafkaPayload {
   const text = message.payload.text();
-  if (text === settings.blockOn?.value) {
+  if (settings.blockOn !== undefined && text === settings.blockOn.value) {
     say("blocking");
-    block(settings.blockOn?.milliseconds ?? 0);
+    const { milliseconds, until } = settings.blockOn;
+    const endMs = performance.now() + milliseconds;
+    while (performance.now() < endMs && !(until !== undefined && existsSync(until))) {
+      block(until === undefined ? milliseconds : 50);
+    }
     say("free");
   }
   if (text === settings.throwOn) throw new Error(`cannot handle ${text}`);
