@@ -32,6 +32,7 @@ async function throughSessions(
   settings: Omit<KafkaConsumerConfig & KafkaProducerConfig, "bootstrap.servers" | "group.id"> & {
     "bootstrap.servers": string;
   },
+  signal: AbortSignal,
 ): Promise<void> {
   const topic = await kafka.createTopic({ partitions: 1 });
   const group = kafka.name("group");
@@ -62,6 +63,7 @@ async function throughSessions(
   const seen: string[] = [];
   let commits = 0;
   while (isProducing || seen.length < count) {
+    signal.throwIfAborted();
     const messages = await consumer.poll({ timeoutMs: 200 });
     for (const { payload } of messages) seen.push(String(payload.value));
     const last = messages.at(-1);
@@ -94,22 +96,30 @@ securedKafkaTest(
     } as const;
     const arguments_: (string | undefined)[] = [];
     await Promise.all([
-      throughSessions(kafka, {
-        ...secured,
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": SASL_USER.username,
-        "sasl.password": SASL_USER.password,
-      }),
-      throughSessions(kafka, {
-        ...secured,
-        "sasl.mechanism": "OAUTHBEARER",
-        "sasl.oauthbearer.config": "scope=orders",
-        // Shorter than what was asked for in all: the first token alone would not do.
-        oauthbearer_token_refresh_cb: async (argument) => {
-          arguments_.push(argument);
-          return await Promise.resolve(unsignedToken(2 * SHORT_SESSION_MS));
+      throughSessions(
+        kafka,
+        {
+          ...secured,
+          "sasl.mechanism": "PLAIN",
+          "sasl.username": SASL_USER.username,
+          "sasl.password": SASL_USER.password,
         },
-      }),
+        t.signal,
+      ),
+      throughSessions(
+        kafka,
+        {
+          ...secured,
+          "sasl.mechanism": "OAUTHBEARER",
+          "sasl.oauthbearer.config": "scope=orders",
+          // Shorter than what was asked for in all: the first token alone would not do.
+          oauthbearer_token_refresh_cb: async (argument) => {
+            arguments_.push(argument);
+            return await Promise.resolve(unsignedToken(2 * SHORT_SESSION_MS));
+          },
+        },
+        t.signal,
+      ),
     ]);
     // Of the producer and of the consumer: the first, and another at least.
     assert.ok(arguments_.length >= 4, `${arguments_.length} tokens`);
