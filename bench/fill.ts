@@ -30,6 +30,27 @@ export async function fillTopics(bootstrapServers: string, topics: readonly Benc
   await admin.close();
 }
 
+/** One message after the other, each with the time as its value, until it is stopped. */
+export async function feedTopic(
+  bootstrapServers: string,
+  topic: string,
+  everyMs: number,
+): Promise<() => Promise<void>> {
+  const connection = new Connection("arroyo-bench-feed", { maxInflights: 100 });
+  const [host = "", port = ""] = bootstrapServers.split(":");
+  await connection.connect(host, Number(port));
+  const timer = setInterval(() => {
+    const nowMs = performance.timeOrigin + performance.now();
+    const message = { topic, value: Buffer.from(nowMs.toFixed(3)), timestamp: BigInt(Date.now()) };
+    // One that fails is missing from the figures, no more.
+    produce(connection, topic, 0, createRecordsBatch([message]).buffer).catch(() => {});
+  }, everyMs);
+  return async () => {
+    clearInterval(timer);
+    await connection.close();
+  };
+}
+
 async function fillTopic(connection: Connection, topic: BenchTopic): Promise<void> {
   const perBatch = Math.min(MOST_BATCH_MESSAGES, Math.floor(BATCH_BYTES / topic.value(0).length));
   const batches = Array.from({ length: DISTINCT_BATCHES }, (_, batch) => encode(topic, batch, perBatch));

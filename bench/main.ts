@@ -1,28 +1,32 @@
 import { cpus, release, totalmem, type } from "node:os";
-import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { DEFAULT_KAFKA_VERSION } from "../test/kafka/kafka-jars.ts";
 import { startKafka } from "../test/kafka/broker.ts";
-import { fillTopics, type BenchTopic } from "./fill.ts";
-import { compare, type Contender, type Result } from "./run.ts";
+import { feedTopic, fillTopics } from "./fill.ts";
+import { buildPeers } from "./peers.ts";
+import { reportTable, type Report } from "./report.ts";
+import { compare, type Contender, type Sample } from "./run.ts";
+import { scenarios, type Program, type Scenario } from "./scenarios.ts";
 
-const HELP = `Usage: npm run bench -- [SCENARIO...] [--peers] [--runs N] [--messages N] [--json FILE]
+const ALL = scenarios(10_000_000);
+const HELP = `Usage: npm run bench -- [NAME...] [--peers] [--runs N] [--messages N] [--json FILE]
 
-Measures the library on a Kafka of its own, started here and stopped again.
+Measures the library on a Kafka of its own, started here and stopped again. By default, all of:
 
-  consume    KafkaConsumer -> RunTask -> CommitOffsets, 100-byte messages, 4 partitions
-  consume-1  the same, 1 partition
-  (none)     all of them
+${Object.entries(ALL)
+  .map(([name, { what }]) => `  ${name.padEnd(16)} ${what}`)
+  .join("\n")}
 
-  --peers      also Arroyo for Rust, tuned and as it comes, in turn (needs cargo, cmake and librdkafka's headers)
+  --peers      also other libraries that do the same, in turn: Arroyo for Rust (cargo) and Python (pip), kafkajs,
+               @platformatic/kafka, @confluentinc/kafka-javascript. What cannot be built is named and left out
   --runs       runs of each, default 5
-  --messages   messages to read, default 10,000,000
-  --json       also write the figures to a file
-`;
+  --messages   messages that a run reads, default 10,000,000 (of 0.8 kB a third of it)
+  --json       also write the figures to a file; "node bench/plot.ts FILE" makes the pictures of the documentation
 
-const DIR = import.meta.dirname;
-const RUST = join(DIR, "peers/arroyo-rust");
+What each step costs a message, without a broker: node bench/breakdown.ts
+`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,110 +42,79 @@ if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
 }
-
 const runs = wholeNumber("--runs", values.runs);
-const messages = wholeNumber("--messages", values.messages);
+const all = scenarios(wholeNumber("--messages", values.messages));
+const chosen = (positionals.length > 0 ? positionals : Object.keys(all)).map((name) => {
+  const scenario = all[name];
+  return scenario === undefined ? fail(`There is no "${name}".`) : { name, scenario };
+});
 
-/** 100 bytes, as in bench/peers: a bit of JSON, filled up with spaces. */
-function hundredBytes(i: number): Buffer {
-  return Buffer.from(
-    JSON.stringify({ id: i, project: i % 97, type: "event", tag: "abc"[i % 3] }).padEnd(100),
-  );
-}
-
-interface Scenario {
-  readonly topic: BenchTopic;
-  readonly ours: string;
-  readonly rust: string;
-}
-
-const scenarios: Readonly<Record<string, Scenario>> = {
-  consume: {
-    topic: { name: "b100x4", partitions: 4, messages, codec: "none", value: hundredBytes },
-    ours: "consume.ts",
-    rust: "consume",
-  },
-  "consume-1": {
-    topic: { name: "b100x1", partitions: 1, messages, codec: "none", value: hundredBytes },
-    ours: "consume.ts",
-    rust: "consume",
-  },
-};
-
-const chosen = positionals.length > 0 ? positionals : Object.keys(scenarios);
-for (const name of chosen) {
-  if (scenarios[name] === undefined)
-    fail(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(", ")}`);
-}
-
-const rustReady = values.peers && buildRust();
+const wanted = new Set(values.peers ? chosen.flatMap(({ scenario }) => scenario.peers ?? []) : []);
+const peers = buildPeers(wanted);
 await using kafka = await startKafka({ properties: { "log.retention.ms": "-1" } });
-const results: Record<string, Result[]> = {};
-for (const name of chosen) {
-  const { topic, ours, rust } = scenarios[name] as Scenario;
-  process.stderr.write(
-    `${name}: filling ${topic.name} with ${topic.messages.toLocaleString("en")} messages\n`,
-  );
-  await fillTopics(kafka.bootstrapServers, [topic]);
-  const contenders: Contender[] = [
-    { name: "arroyo (TypeScript)", command: process.execPath, args: [join(DIR, "programs", ours)] },
-  ];
-  if (rustReady) {
-    const command = join(RUST, "target/release", rust);
-    contenders.push({ name: "arroyo (Rust), tuned", command, args: [], env: { BENCH_TUNED: "1" } });
+const { bootstrapServers } = kafka;
+const filled = new Set<string>();
+const report: Report = { machine: machine(), scenarios: {} };
+for (const { name, scenario } of chosen) report.scenarios[name] = await measure(name, scenario);
+process.stdout.write(reportTable(report));
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+
+async function measure(name: string, scenario: Scenario): Promise<Report["scenarios"][string]> {
+  const { topic, ours, base, figure, what } = scenario;
+  process.stderr.write(`${name}: ${what}\n`);
+  // What the base reads, if that is another topic.
+  const other = Object.values(all).find(
+    (candidate) => candidate.topic.name === base?.env?.BENCH_TOPIC,
+  )?.topic;
+  for (const needed of [topic, other]) {
+    if (needed === undefined || filled.has(needed.name)) continue;
+    filled.add(needed.name);
+    await fillTopics(bootstrapServers, [needed]);
+  }
+  const stopFeed = topic.messages === 0 ? await feedTopic(bootstrapServers, topic.name, 5) : undefined;
+  const contenders = [program("arroyo (TypeScript)", ours)];
+  if (base !== undefined) contenders.push(program(base.name, base));
+  for (const peer of scenario.peers ?? []) {
+    const found = peers.get(peer);
+    if (found !== undefined) contenders.push(found);
   }
   const env = {
-    BENCH_BOOTSTRAP_SERVERS: kafka.bootstrapServers,
+    BENCH_BOOTSTRAP_SERVERS: bootstrapServers,
     BENCH_TOPIC: topic.name,
     BENCH_MESSAGES: String(topic.messages),
   };
-  results[name] = await compare(contenders, env, runs);
-}
-process.stdout.write(table(results));
-if (values.json !== undefined) {
-  writeFileSync(values.json, `${JSON.stringify({ machine: machine(), results }, null, 2)}\n`);
+  try {
+    const results = await compare(contenders, env, runs, (sample) => figureOf(scenario, sample));
+    return { what, figure, results };
+  } finally {
+    await stopFeed?.();
+  }
 }
 
-function buildRust(): boolean {
-  if (spawnSync("cargo", ["--version"]).status !== 0) {
-    process.stderr.write("Left out: Arroyo for Rust (there is no cargo here)\n");
-    return false;
-  }
-  process.stderr.write("Building Arroyo for Rust\n");
-  const built = spawnSync("cargo", ["build", "--release", "--quiet"], { cwd: RUST, stdio: "inherit" });
-  if (built.status === 0 && existsSync(join(RUST, "target/release/consume"))) return true;
-  process.stderr.write("Left out: Arroyo for Rust (it could not be built)\n");
-  return false;
+function program(name: string, { file, env }: Program): Contender {
+  const args = [join(import.meta.dirname, "programs", file)];
+  return { name, command: process.execPath, args, ...(env === undefined ? {} : { env }) };
 }
 
-function table(all: Readonly<Record<string, readonly Result[]>>): string {
-  const lines = [machine(), ""];
-  for (const [name, contenders] of Object.entries(all)) {
-    lines.push(name, "| | median, messages/s | min | max | ratio |", "|---|---|---|---|---|");
-    const peer = contenders[1]?.median;
-    for (const { name: who, median, min, max } of contenders) {
-      const ratio = peer === undefined ? "" : `${(median / peer).toFixed(2)} x`;
-      lines.push(`| ${who} | ${thousands(median)} | ${thousands(min)} | ${thousands(max)} | ${ratio} |`);
-    }
-    lines.push("");
-  }
-  return lines.join("\n");
+function figureOf({ value }: Scenario, sample: Sample): number {
+  if (value === undefined) return (sample.messages ?? NaN) / (sample.seconds ?? NaN);
+  return sample[value] ?? NaN;
 }
 
 function machine(): string {
   const cores = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${cores.length} cores (${cores[0]?.model.trim()}), ${memory} GiB, ${type()} ${release()}, Node ${process.version}; the broker shares the cores`;
-}
-
-function thousands(value: number): string {
-  return Math.round(value).toLocaleString("en");
+  const processor = cores[0]?.model.trim() ?? "unknown";
+  return (
+    `${cores.length} cores (${processor}), ${memory} GiB, ${type()} ${release()}, Node ${process.version}, ` +
+    `Kafka ${DEFAULT_KAFKA_VERSION} on the same cores, ${new Date().toISOString().slice(0, 10)}`
+  );
 }
 
 function wholeNumber(flag: string, value: string): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number) || number < 1)
-    fail(`${flag} takes a whole number from 1 up, not "${value}"`);
+    return fail(`${flag} takes a whole number from 1 up, not "${value}"`);
   return number;
 }
 

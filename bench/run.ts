@@ -1,12 +1,7 @@
 import { spawn } from "node:child_process";
 
-/** What a measured program prints. */
-export interface Sample {
-  readonly messages: number;
-  readonly seconds: number;
-  readonly cpuSeconds?: number;
-  readonly rssMegabytes?: number;
-}
+/** What a measured program prints: numbers by name. */
+export type Sample = Readonly<Record<string, number>>;
 
 /** A program to measure, and what to call it. */
 export interface Contender {
@@ -18,7 +13,6 @@ export interface Contender {
 
 export interface Result {
   readonly name: string;
-  /** Messages a second. */
   readonly median: number;
   readonly min: number;
   readonly max: number;
@@ -30,28 +24,33 @@ export async function compare(
   contenders: readonly Contender[],
   env: Readonly<Record<string, string>>,
   runs: number,
+  figure: (sample: Sample) => number,
 ): Promise<Result[]> {
   const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
   for (let run = 0; run < runs; run++) {
     for (const contender of contenders) {
       const sample = await once(contender, env);
       samples.get(contender.name)?.push(sample);
-      const rate = Math.round(sample.messages / sample.seconds).toLocaleString("en");
       process.stderr.write(
-        `  run ${run + 1}/${runs}  ${contender.name.padEnd(28)} ${rate.padStart(12)} messages/s\n`,
+        `  run ${run + 1}/${runs}  ${contender.name.padEnd(36)} ${written(figure(sample)).padStart(12)}\n`,
       );
     }
   }
-  return contenders.map(({ name }) => summary(name, samples.get(name) ?? []));
+  return contenders.map(({ name }) => summary(name, samples.get(name) ?? [], figure));
 }
 
-function summary(name: string, samples: readonly Sample[]): Result {
-  const rates = samples.map(({ messages, seconds }) => messages / seconds).toSorted((a, b) => a - b);
+/** With as many digits as mean something. */
+export function written(value: number): string {
+  return value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 2 : 0 });
+}
+
+function summary(name: string, samples: readonly Sample[], figure: (sample: Sample) => number): Result {
+  const figures = samples.map(figure).toSorted((a, b) => a - b);
   return {
     name,
-    median: rates[Math.floor(rates.length / 2)] ?? 0,
-    min: rates[0] ?? 0,
-    max: rates.at(-1) ?? 0,
+    median: figures[Math.floor(figures.length / 2)] ?? 0,
+    min: figures[0] ?? 0,
+    max: figures.at(-1) ?? 0,
     samples,
   };
 }

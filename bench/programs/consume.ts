@@ -1,32 +1,28 @@
-import { CommitOffsets, RunTask, silentLogger, StreamProcessor, type Message } from "../../src/index.ts";
-import { KafkaConsumer, type KafkaPayload } from "../../src/kafka/index.ts";
 import { Meter, settings } from "./meter.ts";
+import { processorOf, type Task } from "./pipeline.ts";
 
-/** Reads a topic through the whole library: KafkaConsumer, StreamProcessor, RunTask, CommitOffsets. */
-
+/**
+ * Reads a topic through the whole library: KafkaConsumer, StreamProcessor, RunTask, CommitOffsets. With BENCH_PARSE each
+ * value is parsed; with BENCH_TASKS there are so many more RunTasks.
+ */
 const meter = new Meter(settings.messages);
-const processor = new StreamProcessor<KafkaPayload>({
-  consumer: new KafkaConsumer(
-    {
-      "bootstrap.servers": settings.bootstrapServers,
-      "group.id": `bench-${process.pid}-${Date.now()}`,
-      "auto.offset.reset": "earliest",
-    },
-    { logger: silentLogger },
-  ),
-  logger: silentLogger,
-  topic: settings.topic,
-  factory: {
-    createWithPartitions(commit) {
-      const count = (message: Message<KafkaPayload>): Message<KafkaPayload>["payload"] => {
-        if (meter.hit()) {
-          meter.print();
-          processor.signalShutdown();
-        }
-        return message.payload;
-      };
-      return new RunTask(count, new CommitOffsets(commit));
-    },
-  },
+let parsed = 0;
+function count(): void {
+  if (!meter.hit()) return;
+  meter.print({ parsed });
+  processor.signalShutdown();
+}
+const plain: Task = (message) => {
+  count();
+  return message.payload;
+};
+const parse: Task = (message) => {
+  const { id } = JSON.parse(message.payload.text()) as { id: number };
+  if (id >= 0) parsed++;
+  count();
+  return message.payload;
+};
+const processor = processorOf(process.env.BENCH_PARSE === undefined ? plain : parse, {
+  moreTasks: Number(process.env.BENCH_TASKS ?? 0),
 });
 await processor.run();

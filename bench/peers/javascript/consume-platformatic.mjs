@@ -1,0 +1,13 @@
+import { Consumer } from "@platformatic/kafka";
+import { groupId, hit, servers, topic } from "./meter.mjs";
+
+const consumer = new Consumer({
+  groupId,
+  clientId: "bench",
+  bootstrapBrokers: [servers],
+  maxWaitTime: 100,
+  autocommit: false,
+  maxBytes: 10_485_760,
+});
+const stream = await consumer.consume({ topics: [topic], mode: "earliest", autocommit: false });
+stream.on("data", () => hit());
