@@ -128,7 +128,9 @@ export class KafkaTest {
 }
 
 /** Why no Kafka can be had, if so. Only one that the tests have started has TLS and SASL, and can be killed. */
-async function unavailable(mustBeOwn: boolean): Promise<string | undefined> {
+async function unavailable(mustBeOwn: boolean, version?: string): Promise<string | undefined> {
+  // It has to be fetched first, unless it was before.
+  if (version !== undefined) return process.env[NO_KAFKA] ?? (await missingTools(version));
   if (process.env[SHARED_KAFKA] !== undefined) return undefined;
   if (!mustBeOwn && process.env["KAFKA_BOOTSTRAP_SERVERS"] !== undefined) return undefined;
   return process.env[NO_KAFKA] ?? (await missingTools());
@@ -137,8 +139,8 @@ async function unavailable(mustBeOwn: boolean): Promise<string | undefined> {
 const notice = (why: string): string =>
   `NOT RUN: it needs a real Kafka, and ${why}. Install Java 17 and Maven, or set KAFKA_BOOTSTRAP_SERVERS.`;
 
-async function withoutKafka(t: TestContext, mustBeOwn: boolean): Promise<boolean> {
-  const why = await unavailable(mustBeOwn);
+async function withoutKafka(t: TestContext, mustBeOwn: boolean, version?: string): Promise<boolean> {
+  const why = await unavailable(mustBeOwn, version);
   if (why === undefined) return false;
   if (process.env["CI"] === "true") throw new Error(notice(why));
   process.stderr.write(`\n*** ${t.name}\n*** ${notice(why)}\n\n`);
@@ -205,7 +207,7 @@ export function ownKafkaTest(
   options: { readonly timeout?: number | undefined } = {},
 ): void {
   void test(name, { timeout: options.timeout ?? 120_000 }, async (t) => {
-    if (await withoutKafka(t, true)) return;
+    if (await withoutKafka(t, true, kafkaOptions.version)) return;
     await using brokers = await startKafka(kafkaOptions);
     const kafka = new KafkaTest(brokers.bootstrapServers);
     try {
