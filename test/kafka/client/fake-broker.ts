@@ -8,6 +8,8 @@ export interface FakeRequest {
   readonly version: number;
   readonly correlationId: number;
   readonly socket: Socket;
+  /** All of it, from the API key on. */
+  readonly frame: Buffer;
   /** Answers in order, with a body that is well-formed or not. */
   answer(body: Writer | Buffer): void;
   /** The bytes of that answer, to send a part of them. */
@@ -110,6 +112,7 @@ export class FakeBroker {
       version: frame.readInt16BE(2),
       correlationId,
       socket,
+      frame,
       answerBytes,
       answer: (body) => socket.write(answerBytes(body)),
     };
