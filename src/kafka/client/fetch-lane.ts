@@ -104,6 +104,8 @@ export class FetchLane {
       const isSmall = handOvers.reduce((sum, { answer }) => sum + answer.records.length, 0) < SMALL_BYTES;
       if (isSmall) await this.#handOver(handOvers);
       flight = this.#depart();
+      // What has landed here may be the other lane's to ask for, and that one may have found nothing to ask for before.
+      if (flight === undefined) this.#broker.wake();
       if (!isSmall) await this.#handOver(handOvers);
     }
   }

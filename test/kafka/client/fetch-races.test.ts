@@ -112,6 +112,19 @@ test("a partition that is assigned while the broker waits for data is asked for 
   assert.deepEqual((await t.next()).offsets, { 0: 0, 1: 0 });
 });
 
+test("a partition goes on when the request that it came beside ends first, and has nothing more to ask for", async () => {
+  using t = new FetchHarness([LEADER, LEADER]);
+  const held = await t.startAtEnd({ 0: 0 });
+  t.start({ 1: 0 });
+  const side = await t.next();
+  assert.deepEqual(side.offsets, { 1: 0 });
+  t.fetcher.stop([{ topic: "orders", index: 0 }]);
+  held.answer([{ index: 0, highWatermark: 0 }]);
+  await settle();
+  side.answer([{ index: 1, highWatermark: 0 }]);
+  assert.deepEqual((await t.next()).offsets, { 1: 0 });
+});
+
 test("room that comes back while the broker waits for data of others is used at once", async () => {
   using t = new FetchHarness([LEADER, LEADER], {
     "queued.max.messages.kbytes": 40,
