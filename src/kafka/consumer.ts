@@ -1,4 +1,4 @@
-import { ConsumerError, EndOfPartition, InvalidStateError, OffsetOutOfRange } from "../errors.ts";
+import { ConsumerError, EndOfPartition, OffsetOutOfRange } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import { checkOffset, checkOffsets } from "../message/offset.ts";
@@ -8,6 +8,7 @@ import { guardedCallback, guardedLogger, guardedMetrics } from "../guarded-sinks
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
 import { systemClock } from "../clock.ts";
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
+import { ConsumerStateChecks } from "../backend/consumer-state.ts";
 import { Vitals } from "../backend/vitals.ts";
 import { openConsumer, type ClientPort } from "./client/io-thread.ts";
 import type { ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
@@ -48,6 +49,7 @@ export interface KafkaClientOptions {
 export class KafkaConsumer implements Consumer<KafkaPayload> {
   /** What health checks see of it. The I/O thread writes the membership. */
   readonly vitals: Vitals = new Vitals();
+  readonly #checks: ConsumerStateChecks;
   readonly #config: ResolvedConsumerConfig;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
@@ -90,6 +92,13 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       },
       passed: (partition) => this.#offsets.passed(partition),
     });
+    this.#checks = new ConsumerStateChecks({
+      closed: () => this.#closed,
+      subscribed: () => this.#subscribed,
+      canPoll: () => this.#subscribed || this.#rebalancing.active,
+      polling: () => this.#polling,
+      has: (partition) => this.#delivery.has(partition),
+    });
     this.#commits = new Commits((command) => this.#send(command));
     this.#rereads = new Rereads((command) => this.#send(command));
     this.#rebalancing = new Rebalancing({
@@ -124,17 +133,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   }
 
   subscribe(topics: TopicSubscription, callbacks: RebalanceCallbacks = {}): void {
-    this.#assertOpen("subscribe");
-    if (this.#subscribed) {
-      throw new InvalidStateError(
-        "This consumer is subscribed already: call unsubscribe() before subscribing again.",
-      );
-    }
-    if (!(topics instanceof RegExp) && topics.length === 0) {
-      throw new InvalidStateError(
-        "subscribe() needs at least one topic: an empty list would read nothing, for ever.",
-      );
-    }
+    this.#checks.subscribe(topics);
     this.#subscribed = true;
     this.#rebalancing.callbacks = callbacks;
     const subscription =
@@ -145,7 +144,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   }
 
   unsubscribe(): void {
-    this.#assertOpen("unsubscribe");
+    this.#checks.open("unsubscribe");
     if (!this.#subscribed) return;
     this.#subscribed = false;
     this.#send({ type: "unsubscribe" });
@@ -153,13 +152,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   async poll(options: PollOptions = {}): Promise<readonly BrokerMessage<KafkaPayload>[]> {
     const { timeoutMs = 0, maxMessages = DEFAULT_MAX_MESSAGES, signal } = options;
-    this.#assertOpen("poll");
-    if (!this.#subscribed && !this.#rebalancing.active) {
-      throw new InvalidStateError("This consumer is not subscribed: call subscribe() before poll().");
-    }
-    if (this.#polling) {
-      throw new InvalidStateError("poll() is running already: await it before polling again.");
-    }
+    this.#checks.poll();
     this.#polling = true;
     this.#alive();
     try {
@@ -189,35 +182,35 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   }
 
   pause(partitions: readonly Partition[]): void {
-    this.#assertAssigned("pause", partitions);
+    this.#checks.assigned("pause", partitions);
     for (const partition of partitions) this.#delivery.pause(partition, true);
   }
 
   resume(partitions: readonly Partition[]): void {
-    this.#assertAssigned("resume", partitions);
+    this.#checks.assigned("resume", partitions);
     for (const partition of partitions) this.#delivery.pause(partition, false);
     this.#waiter.wake();
   }
 
   paused(): readonly Partition[] {
-    this.#assertOpen("paused");
+    this.#checks.open("paused");
     return [...this.#delivery.partitions].filter((partition) => this.#delivery.isPaused(partition));
   }
 
   tell(): ReadonlyMap<Partition, number> {
-    this.#assertOpen("tell");
+    this.#checks.open("tell");
     return this.#delivery.positions();
   }
 
   seek(offsets: ReadonlyMap<Partition, number>): void {
-    this.#assertAssigned("seek", [...offsets.keys()]);
+    this.#checks.assigned("seek", [...offsets.keys()]);
     checkOffsets("seek", offsets);
     for (const [partition, offset] of offsets) this.#delivery.seek(partition, offset, -1);
     this.#rebalancing.fetch([...offsets.keys()]);
   }
 
   async reread(partition: Partition, offset: number): Promise<BrokerMessage<KafkaPayload>> {
-    this.#assertAssigned("reread", [partition]);
+    this.#checks.assigned("reread", [partition]);
     checkOffset("reread", partition, offset);
     if (this.#failure !== undefined) throw this.#failure;
     return await this.#rereads.read(partition, offset);
@@ -225,18 +218,18 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   /** Messages behind the end of the partition, as of the last answer of its leader; undefined before the first one. */
   lag(partition: Partition): number | undefined {
-    this.#assertAssigned("lag", [partition]);
+    this.#checks.assigned("lag", [partition]);
     return this.#delivery.lag(partition);
   }
 
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void {
-    this.#assertOpen("stageOffsets");
+    this.#checks.open("stageOffsets");
     checkOffsets("stageOffsets", offsets);
     this.#offsets.stage(offsets);
   }
 
   async commitOffsets(): Promise<ReadonlyMap<Partition, number>> {
-    this.#assertOpen("commitOffsets");
+    this.#checks.open("commitOffsets");
     if (this.#failure !== undefined) throw this.#failure;
     return await this.#offsets.commit(this.#rebalancing.commitMs ?? DEFAULT_COMMIT_MS);
   }
@@ -380,20 +373,5 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
 
   #send(command: ConsumerCommand): void {
     this.#client.port.postMessage(command);
-  }
-
-  #assertOpen(call: string): void {
-    if (this.#closed) throw new InvalidStateError(`${call}() after close(): make a new consumer.`);
-  }
-
-  #assertAssigned(call: string, partitions: readonly Partition[]): void {
-    this.#assertOpen(call);
-    for (const partition of partitions) {
-      if (!this.#delivery.has(partition)) {
-        throw new InvalidStateError(
-          `${call}(): ${partition} is not assigned to this consumer now; tell() gives the partitions that are.`,
-        );
-      }
-    }
   }
 }

@@ -1,6 +1,7 @@
 import type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "../backend/consumer.ts";
+import { ConsumerStateChecks } from "../backend/consumer-state.ts";
 import { Vitals } from "../backend/vitals.ts";
-import { ConsumerError, ErrorCode, InvalidStateError, type OffsetOutOfRange } from "../errors.ts";
+import { ConsumerError, ErrorCode, type OffsetOutOfRange } from "../errors.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import { checkOffsets } from "../message/offset.ts";
 import type { Partition } from "../message/partition.ts";
@@ -28,6 +29,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
   /** What health checks see of it. */
   readonly vitals: Vitals = new Vitals();
   readonly #core: BrokerCore;
+  readonly #checks: ConsumerStateChecks;
   readonly #config: ResolvedLocalConsumerConfig;
   readonly #group: Group;
   readonly #waiter: Waiter;
@@ -75,6 +77,14 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
       },
       known: (partitions) => partitions.filter((partition) => this.#positions.has(partition)),
     });
+    this.#checks = new ConsumerStateChecks({
+      closed: () => this.#closed,
+      subscribed: () => this.#subscription !== undefined,
+      canPoll: () =>
+        this.#subscription !== undefined || this.#member !== undefined || this.#rebalances.pending,
+      polling: () => this.#polling,
+      has: (partition) => this.#positions.has(partition),
+    });
     this.#stored = new StoredOffsets({
       intervalMs: config["auto.commit.interval.ms"],
       clock,
@@ -92,17 +102,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
   }
 
   subscribe(topics: TopicSubscription, callbacks: RebalanceCallbacks = {}): void {
-    this.#assertOpen("subscribe");
-    if (this.#subscription !== undefined) {
-      throw new InvalidStateError(
-        "This consumer is subscribed already: call unsubscribe() before subscribing again.",
-      );
-    }
-    if (!(topics instanceof RegExp) && topics.length === 0) {
-      throw new InvalidStateError(
-        "subscribe() needs at least one topic: an empty list would read nothing, for ever.",
-      );
-    }
+    this.#checks.subscribe(topics);
     const subscription = subscriptionTo(topics, callbacks, this.#core.storage.topics);
     // While an earlier membership is still being given back, the poll that ends it joins anew.
     if (this.#member === undefined) this.#join(subscription);
@@ -110,7 +110,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
   }
 
   unsubscribe(): void {
-    this.#assertOpen("unsubscribe");
+    this.#checks.open("unsubscribe");
     if (this.#subscription === undefined) return;
     this.#subscription = undefined;
     this.#waiter.wake();
@@ -119,13 +119,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
 
   async poll(options: PollOptions = {}): Promise<readonly BrokerMessage<KafkaPayload>[]> {
     const { timeoutMs = 0, maxMessages = DEFAULT_MAX_MESSAGES, signal } = options;
-    this.#assertOpen("poll");
-    if (this.#subscription === undefined && this.#member === undefined && !this.#rebalances.pending) {
-      throw new InvalidStateError("This consumer is not subscribed: call subscribe() before poll().");
-    }
-    if (this.#polling) {
-      throw new InvalidStateError("poll() is running already: await it before polling again.");
-    }
+    this.#checks.poll();
     this.#polling = true;
     this.#watch.begin();
     this.vitals.polled();
@@ -162,40 +156,40 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
   }
 
   pause(partitions: readonly Partition[]): void {
-    this.#assertAssigned("pause", partitions);
+    this.#checks.assigned("pause", partitions);
     for (const partition of partitions) this.#positions.pause(partition, true);
   }
 
   resume(partitions: readonly Partition[]): void {
-    this.#assertAssigned("resume", partitions);
+    this.#checks.assigned("resume", partitions);
     for (const partition of partitions) this.#positions.pause(partition, false);
     this.#waiter.wake();
   }
 
   paused(): readonly Partition[] {
-    this.#assertOpen("paused");
+    this.#checks.open("paused");
     return this.#positions.paused();
   }
 
   tell(): ReadonlyMap<Partition, number> {
-    this.#assertOpen("tell");
+    this.#checks.open("tell");
     return this.#positions.offsets();
   }
 
   seek(offsets: ReadonlyMap<Partition, number>): void {
-    this.#assertAssigned("seek", [...offsets.keys()]);
+    this.#checks.assigned("seek", [...offsets.keys()]);
     checkOffsets("seek", offsets);
     for (const [partition, offset] of offsets) this.#positions.seek(partition, offset);
     this.#waiter.wake();
   }
 
   lag(partition: Partition): number {
-    this.#assertAssigned("lag", [partition]);
+    this.#checks.assigned("lag", [partition]);
     return this.#positions.lag(partition);
   }
 
   stageOffsets(offsets: ReadonlyMap<Partition, number>): void {
-    this.#assertOpen("stageOffsets");
+    this.#checks.open("stageOffsets");
     checkOffsets("stageOffsets", offsets);
     for (const [partition, offset] of offsets) {
       if (this.#positions.has(partition)) this.#staged.set(partition, offset);
@@ -203,7 +197,7 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
   }
 
   async commitOffsets(): Promise<ReadonlyMap<Partition, number>> {
-    this.#assertOpen("commitOffsets");
+    this.#checks.open("commitOffsets");
     if (this.#failure !== undefined) throw this.#failure;
     const offsets = new Map(this.#staged);
     if (offsets.size === 0) return offsets;
@@ -369,21 +363,6 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
 
   #log({ topic, index }: Partition): PartitionLog {
     return this.#core.storage.topics.get(topic.name)![index]!;
-  }
-
-  #assertOpen(call: string): void {
-    if (this.#closed) throw new InvalidStateError(`${call}() after close(): make a new consumer.`);
-  }
-
-  #assertAssigned(call: string, partitions: readonly Partition[]): void {
-    this.#assertOpen(call);
-    for (const partition of partitions) {
-      if (!this.#positions.has(partition)) {
-        throw new InvalidStateError(
-          `${call}(): ${partition} is not assigned to this consumer now; tell() gives the partitions that are.`,
-        );
-      }
-    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { Topic } from "../../src/message/topic.ts";
 import { assignmentContract } from "./backend-assignment.ts";
 import { consumingContract } from "./backend-consuming.ts";
 import { producingContract } from "./backend-producing.ts";
+import { statesContract } from "./backend-states.ts";
 import { vitalsContract } from "./backend-vitals.ts";
 
 /** What the tests set of a consumer; every backend has these settings under these names. */
@@ -40,6 +41,12 @@ export interface BackendTest {
  * backend, and time enough.
  */
 export function backendContract(): readonly BackendTest[] {
-  const parts = { ...producingContract, ...consumingContract, ...assignmentContract, ...vitalsContract };
+  const parts = {
+    ...producingContract,
+    ...consumingContract,
+    ...assignmentContract,
+    ...vitalsContract,
+    ...statesContract,
+  };
   return Object.entries(parts).map(([name, run]) => ({ name, run }));
 }
