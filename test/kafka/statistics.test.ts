@@ -97,8 +97,8 @@ kafkaTest("a consumer's statistics say where it is, after a known traffic", asyn
   );
   assert.deepEqual([type, clientId], ["consumer", "arroyo"]);
   const [first, quiet] = partitions.toSorted((one, other) => one.partition - other.partition);
-  assert.ok(first!.queuedBytes > 0 && first!.queuedBytes < 10_000);
-  assert.ok(brokers.some(({ nodeId }) => nodeId === first!.leader));
+  assert.ok(first !== undefined && first.queuedBytes > 0 && first.queuedBytes < 10_000);
+  assert.ok(brokers.some(({ nodeId }) => nodeId === first.leader));
   assert.deepEqual(first, {
     topic,
     partition: 0,
@@ -110,8 +110,8 @@ kafkaTest("a consumer's statistics say where it is, after a known traffic", asyn
     endOffset: 10,
     lag: 6,
     committedLag: 7,
-    queuedBytes: first!.queuedBytes,
-    leader: first!.leader,
+    queuedBytes: first.queuedBytes,
+    leader: first.leader,
   });
   assert.equal(consumer.lag(Partition.of(topic, 0)), 6);
   // A quiet one is not behind, and that is known.
@@ -124,7 +124,7 @@ kafkaTest("a consumer's statistics say where it is, after a known traffic", asyn
   assert.ok(group.msSinceRebalance! >= 0 && group.msSinceRebalance! < TIMEOUT_MS);
   assert.ok(group.msSinceCoordinatorAnswer! < 5_000);
 
-  const leader = brokers.find(({ nodeId }) => nodeId === first!.leader)!;
+  const leader = brokers.find(({ nodeId }) => nodeId === first.leader)!;
   assert.ok(leader.connects >= 2, "for the group, and for fetching");
   assert.equal(leader.errors, 0);
   const measured = brokers.find(({ roundTrip }) => roundTrip)!.roundTrip!;
@@ -134,7 +134,7 @@ kafkaTest("a consumer's statistics say where it is, after a known traffic", asyn
   const tags = { topic, partition: "0" };
   assert.equal(metrics.last(MetricName.KAFKA_LAG, tags), 6);
   assert.equal(metrics.last(MetricName.KAFKA_COMMITTED_LAG, tags), 7);
-  assert.equal(metrics.last(MetricName.KAFKA_QUEUED_BYTES, tags), first!.queuedBytes);
+  assert.equal(metrics.last(MetricName.KAFKA_QUEUED_BYTES, tags), first.queuedBytes);
   assert.equal(metrics.last(MetricName.KAFKA_GROUP_PARTITIONS), 2);
   assert.equal(
     metrics.count(MetricName.KAFKA_BROKER_CONNECTS, { broker_id: String(leader.nodeId) }),
