@@ -3,12 +3,14 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 
 /** Kafka's keys of the RPCs that tests get in the way of. */
 export const ApiKeys = {
+  PRODUCE: 0,
   FETCH: 1,
   METADATA: 3,
   OFFSET_COMMIT: 8,
   FIND_COORDINATOR: 10,
   JOIN_GROUP: 11,
   HEARTBEAT: 12,
+  CONSUMER_GROUP_HEARTBEAT: 68,
 } as const;
 
 /** One request or answer on its way through. Its payload, without the length in front, may be changed in place. */
@@ -18,11 +20,19 @@ export interface Passing {
   readonly payload: Buffer;
 }
 
-/** What becomes of it: it goes on, or the connection is cut right before it would. */
-export type Verdict = "pass" | "cut";
+/** What becomes of it: it goes on, or the connection is cut right before it would, or in the middle of it. */
+export type Verdict = "pass" | "cut" | "cut inside";
+
+/** What is on its way to one end of a connection, and when it may arrive. */
+interface Lane {
+  readonly to: Socket;
+  readonly waiting: { readonly frame: Buffer; readonly dueMs: number }[];
+  timer: NodeJS.Timeout | undefined;
+}
 
 /**
- * Stands between a client and the brokers of a Kafka, on loopback, and lets a test get in the way: corrupt, cut, look on.
+ * Stands between a client and the brokers of a Kafka, on loopback, and lets a test get in the way: corrupt, cut, delay, stall,
+ * look on.
  *
  * Brokers tell clients where they are, so their addresses are replaced with the proxy's in the answers that have them.
  * It reads frames and needs no broker of its own, but a connection without TLS.
@@ -30,6 +40,10 @@ export type Verdict = "pass" | "cut";
 export class KafkaProxy implements AsyncDisposable {
   /** Called for everything that passes. */
   intercept: (passing: Passing) => Verdict = () => "pass";
+  /** How long everything takes on its way, each way. */
+  delayMs = 0;
+  #isStalled = false;
+  readonly #lanes = new Set<Lane>();
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
   /** An address as it stands in an answer (the host's text and the port), and what stands there instead. */
@@ -54,6 +68,17 @@ export class KafkaProxy implements AsyncDisposable {
   /** Cuts every connection there is. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Connections stay open, but nothing passes any more. */
+  stall(): void {
+    this.#isStalled = true;
+  }
+
+  /** Everything passes again, in its order. */
+  resume(): void {
+    this.#isStalled = false;
+    for (const lane of this.#lanes) this.#move(lane);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,20 +106,32 @@ export class KafkaProxy implements AsyncDisposable {
       client.destroy();
       broker.destroy();
     };
-    for (const socket of [client, broker]) {
-      this.#sockets.add(socket);
-      socket.on("error", cut);
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
+    const toLane = (to: Socket): Lane => {
+      const lane: Lane = { to, waiting: [], timer: undefined };
+      this.#sockets.add(to);
+      this.#lanes.add(lane);
+      to.on("error", cut);
+      to.on("close", () => {
+        this.#sockets.delete(to);
+        this.#lanes.delete(lane);
+        clearTimeout(lane.timer);
         cut();
       });
-    }
+      return lane;
+    };
+    const toClient = toLane(client);
+    const toBroker = toLane(broker);
+    const judged = (passing: Passing, frame: Buffer, lane: Lane): void => {
+      const verdict = this.intercept(passing);
+      if (verdict === "pass") return this.#send(lane, frame);
+      if (verdict === "cut inside") lane.to.write(frame.subarray(0, frame.length / 2));
+      cut();
+    };
     forEachFrame(client, (frame) => {
       const payload = frame.subarray(4);
       const api = payload.readInt16BE(0);
       apis.set(payload.readInt32BE(4), api);
-      if (this.intercept({ api, direction: "request", payload }) === "cut") cut();
-      else broker.write(frame);
+      judged({ api, direction: "request", payload }, frame, toBroker);
     });
     forEachFrame(broker, (frame) => {
       const payload = frame.subarray(4);
@@ -102,9 +139,27 @@ export class KafkaProxy implements AsyncDisposable {
       const api = apis.get(correlationId) ?? -1;
       apis.delete(correlationId);
       if (api === ApiKeys.METADATA || api === ApiKeys.FIND_COORDINATOR) this.#replaceAddresses(payload);
-      if (this.intercept({ api, direction: "answer", payload }) === "cut") cut();
-      else client.write(frame);
+      judged({ api, direction: "answer", payload }, frame, toClient);
     });
+  }
+
+  #send(lane: Lane, frame: Buffer): void {
+    lane.waiting.push({ frame, dueMs: performance.now() + this.delayMs });
+    this.#move(lane);
+  }
+
+  #move(lane: Lane): void {
+    clearTimeout(lane.timer);
+    lane.timer = undefined;
+    for (let [first] = lane.waiting; first !== undefined && !this.#isStalled; [first] = lane.waiting) {
+      const leftMs = first.dueMs - performance.now();
+      if (leftMs > 0) {
+        lane.timer = setTimeout(() => this.#move(lane), leftMs);
+        return;
+      }
+      lane.to.write(first.frame);
+      lane.waiting.shift();
+    }
   }
 
   #replaceAddresses(payload: Buffer): void {
