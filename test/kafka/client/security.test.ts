@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,12 @@ import { securedKafkaTest } from "../kafka-test.ts";
 import { clientConfig, type ClientSettings } from "./client-config.ts";
 import { FakeBroker, frameOf, type FakeRequest } from "./fake-broker.ts";
 
+type LookupCallback = (
+  error: null,
+  address: string | { address: string; family: number }[],
+  family?: number,
+) => void;
+
 const CREDENTIALS = { "sasl.username": SASL_USER.username, "sasl.password": SASL_USER.password } as const;
 const SASL_HANDSHAKE = 17;
 const API_VERSIONS = 18;
@@ -24,7 +31,11 @@ const SASL_AUTHENTICATE = 36;
 const SSL = { "security.protocol": "ssl" } as const;
 const HEARTBEAT = [{ groupId: "nobody", generationId: 1, memberId: "none", groupInstanceId: null }] as const;
 
-function connectionTo(servers: string, settings: ClientSettings): BrokerConnection {
+function connectionTo(
+  servers: string,
+  settings: ClientSettings,
+  connectTimeoutMs = 30_000,
+): BrokerConnection {
   const config = clientConfig(servers, settings);
   const [server] = config["bootstrap.servers"];
   assert.ok(server);
@@ -34,7 +45,7 @@ function connectionTo(servers: string, settings: ClientSettings): BrokerConnecti
       clock: systemClock,
       clientId: "test",
       security: resolveSecurity(config),
-      connectTimeoutMs: 30_000,
+      connectTimeoutMs,
       maxResponseBytes: 1_000_000,
     },
   );
@@ -166,6 +177,48 @@ test("ssl: the certificate of this client reaches the broker, and the host's nam
   assert.equal(socket?.getPeerCertificate().subject.CN, "client");
   assert.deepEqual(names, ["localhost"]);
   connection.close();
+});
+
+securedKafkaTest(
+  "ssl: a broker under a name that its certificate is not for is refused, unless hosts are not compared",
+  async (servers, t) => {
+    t.mock.method(dns, "lookup", (_name: string, options: { all?: boolean }, callback: LookupCallback) => {
+      if (options.all === true) callback(null, [{ address: "127.0.0.1", family: 4 }]);
+      else callback(null, "127.0.0.1", 4);
+    });
+    const server = servers("SSL").replace("127.0.0.1", "elsewhere.test");
+    const settings = { ...SSL, "ssl.ca.location": TLS.ca };
+    await assertUnreachable(connectionTo(server, settings), /elsewhere\.test.*does not match/);
+    await assertServed(
+      connectionTo(server, { ...settings, "ssl.endpoint.identification.algorithm": "none" }),
+    );
+  },
+);
+
+test("a server that takes the connection and then says nothing is given up, wherever it falls silent", async (t) => {
+  const sasl = { "sasl.mechanism": "PLAIN", ...CREDENTIALS } as const;
+  for (const [what, settings, falls] of [
+    ["before TLS", { ...SSL, "ssl.ca.location": TLS.ca }, () => {}],
+    [
+      "before SASL",
+      { ...sasl, "security.protocol": "sasl_plaintext" },
+      (broker: FakeBroker) => broker.on(API_VERSIONS, () => {}),
+    ],
+    [
+      "in SASL",
+      { ...sasl, "security.protocol": "sasl_plaintext" },
+      (broker: FakeBroker) => broker.on(API_VERSIONS, (request) => request.answer(saslApiVersionsBody())),
+    ],
+  ] as const) {
+    await t.test(what, async () => {
+      await using broker = await FakeBroker.start();
+      falls(broker);
+      await assertUnreachable(
+        connectionTo(`127.0.0.1:${broker.port}`, settings, 100),
+        /did not answer within 100 ms/,
+      );
+    });
+  }
 });
 
 securedKafkaTest("plaintext where TLS is spoken, and TLS where it is not, fail at once", async (servers) => {
