@@ -3,11 +3,12 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import { BrokerConnection } from "../../src/kafka/client/connection.ts";
 import { resolveSecurity } from "../../src/kafka/client/security.ts";
-import type { KafkaProducerConfig } from "../../src/kafka/config.ts";
+import type { KafkaConsumerConfig, KafkaProducerConfig } from "../../src/kafka/config.ts";
 import { KafkaConsumer } from "../../src/kafka/consumer.ts";
 import { KafkaProducer } from "../../src/kafka/producer.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
+import { Partition } from "../../src/message/partition.ts";
 import { Topic } from "../../src/message/topic.ts";
 import { MetricName } from "../../src/metrics/names.ts";
 import { RecordingMetrics } from "../../src/testing/recording-metrics.ts";
@@ -23,6 +24,13 @@ import { unsignedToken } from "./token.ts";
  */
 const OTHER_VERSION = DEFAULT_KAFKA_VERSION.startsWith("3.") ? "4.1.0" : "3.9.1";
 const IDLE_MS = 1_500;
+
+const OFTEN = { "heartbeat.interval.ms": 200 };
+const GROUPS = [
+  { ...OFTEN, "partition.assignment.strategy": "range" },
+  { ...OFTEN, "partition.assignment.strategy": "cooperative-sticky" },
+  { "group.protocol": "consumer" },
+] as const;
 
 class Complaints implements Logger {
   readonly lines: string[] = [];
@@ -42,39 +50,94 @@ class Complaints implements Logger {
   }
 }
 
-async function read(kafka: KafkaTest, topic: string, group: string, count: number): Promise<string[]> {
-  await using consumer = new KafkaConsumer(
-    { "bootstrap.servers": kafka.bootstrapServers, "group.id": group, "auto.offset.reset": "earliest" },
-    { logger: silentLogger },
-  );
-  consumer.subscribe([Topic.of(topic)]);
-  const seen: string[] = [];
-  while (seen.length < count) {
-    for (const message of await consumer.poll({ timeoutMs: 1_000 })) {
-      seen.push(String(message.payload.value));
-      consumer.stageOffsets(new Map([[message.partition, message.offset + 1]]));
+/** Polls until so many messages have come, and stages the offset of each. */
+async function take(consumer: KafkaConsumer, count: number): Promise<string[]> {
+  const texts: string[] = [];
+  while (texts.length < count) {
+    for (const message of await consumer.poll({ timeoutMs: 200, maxMessages: count - texts.length })) {
+      texts.push(`${message.partition?.index}:${message.payload.text()}`);
+      consumer.stageOffsets(message.committable);
     }
-    await consumer.commitOffsets();
   }
-  return seen;
+  return texts;
 }
 
-async function producesConsumesAndCommits(kafka: KafkaTest): Promise<void> {
+function consumerOf(settings: Partial<KafkaConsumerConfig>, group: string, topic: string): KafkaConsumer {
+  const consumer = new KafkaConsumer(
+    { "auto.offset.reset": "earliest", ...settings, "group.id": group } as KafkaConsumerConfig,
+    { logger: silentLogger },
+  );
+  consumer.subscribe([new Topic(topic)]);
+  return consumer;
+}
+
+/** Polls both until each has a partition and neither has two. */
+async function untilShared(...consumers: readonly KafkaConsumer[]): Promise<void> {
+  while (consumers.some((consumer) => consumer.tell().size !== 1)) {
+    await Promise.all(consumers.map((consumer) => consumer.poll({ timeoutMs: 50 })));
+  }
+}
+
+/** A group of two, in which the first takes over what the second has committed. */
+async function sharesAndHandsOver(
+  kafka: KafkaTest,
+  groupSettings: Partial<KafkaConsumerConfig>,
+): Promise<void> {
+  const plain = { "bootstrap.servers": kafka.bootstrapServers };
+  const settings = { ...plain, ...groupSettings };
+  const topic = await kafka.createTopic({ partitions: 2 });
+  const group = kafka.name("group");
+  await using producer = new KafkaProducer(plain, { logger: silentLogger });
+  const produce = (index: number, value: string): Promise<unknown> =>
+    producer.produce(Partition.of(topic, index), new KafkaPayload(null, value));
+
+  await using one = consumerOf(settings, group, topic);
+  const other = consumerOf(settings, group, topic);
+  await untilShared(one, other);
+  await Promise.all([produce(0, "a"), produce(1, "a")]);
+  const [ofOne, ofOther] = await Promise.all([take(one, 1), take(other, 1)]);
+  assert.deepEqual([...ofOne, ...ofOther].toSorted(), ["0:a", "1:a"]);
+  await Promise.all([one.commitOffsets(), other.commitOffsets()]);
+  assert.deepEqual(
+    await kafka.committedOffsets(group, topic),
+    new Map([
+      [0, 1],
+      [1, 1],
+    ]),
+  );
+
+  await other.close();
+  while (one.tell().size !== 2) await one.poll({ timeoutMs: 50 });
+  await Promise.all([produce(0, "b"), produce(1, "b")]);
+  assert.deepEqual((await take(one, 2)).toSorted(), ["0:b", "1:b"]);
+}
+
+async function everyCompression(kafka: KafkaTest): Promise<void> {
+  const types = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
+  const topic = await kafka.createTopic({ partitions: types.length });
+  const settings = { "bootstrap.servers": kafka.bootstrapServers };
+  const values = types.map((type) =>
+    Array.from({ length: 50 }, (_, at) => `${type} ${at} ${"x".repeat(100)}`),
+  );
   await Promise.all(
-    (["none", "gzip", "zstd"] as const).map(async (type) => {
-      const topic = await kafka.createTopic({ partitions: 1 });
-      await using producer = new KafkaProducer({
-        "bootstrap.servers": kafka.bootstrapServers,
-        "compression.type": type,
-      });
-      const produce = (value: string): Promise<unknown> =>
-        producer.produce(topic, new KafkaPayload(null, value));
-      await Promise.all(["1", "2", "3"].map(produce));
-      const group = kafka.name("group");
-      assert.deepEqual(await read(kafka, topic, group, 3), ["1", "2", "3"]);
-      await produce("4");
-      assert.deepEqual(await read(kafka, topic, group, 1), ["4"]);
+    types.map(async (type, index) => {
+      await using producer = new KafkaProducer(
+        { ...settings, "compression.type": type },
+        { logger: silentLogger },
+      );
+      const partition = Partition.of(topic, index);
+      await Promise.all(
+        values[index]!.map((value) => producer.produce(partition, new KafkaPayload(null, value))),
+      );
     }),
+  );
+  await using consumer = consumerOf(settings, kafka.name("group"), topic);
+  const texts = await take(consumer, values.flat().length);
+  values.forEach((sent, index) =>
+    assert.deepEqual(
+      texts.filter((text) => text.startsWith(`${index}:`)),
+      sent.map((value) => `${index}:${value}`),
+    ),
   );
 }
 
@@ -173,7 +236,13 @@ ownKafkaTest(
   async (kafka, brokers, t) => {
     const subtest = async (name: string, run: (t: TestContext) => Promise<void>): Promise<void> =>
       await t.test(name, run);
-    await subtest("produces, consumes and commits", () => producesConsumesAndCommits(kafka));
+    for (const settings of GROUPS) {
+      const name = String(Object.values<unknown>(settings).at(-1));
+      await subtest(`two members share a topic and hand it over: ${name}`, () =>
+        sharesAndHandsOver(kafka, settings),
+      );
+    }
+    await subtest("what is produced with each compression comes back", () => everyCompression(kafka));
     await subtest("authenticates in each way", () => authenticates(brokers));
     await subtest("proves who it is with a certificate, where that is asked for", () =>
       provesWhoItIs(brokers),
@@ -182,4 +251,5 @@ ownKafkaTest(
       sleepsAndWakes(kafka),
     );
   },
+  { timeout: 240_000 },
 );
