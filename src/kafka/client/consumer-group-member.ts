@@ -158,7 +158,7 @@ export class ConsumerGroupMember implements Membership {
       let pause: Pause = { forMs: 0, unlessUrgent: true };
       for (;;) {
         await this.#pause(pause, over.signal);
-        if (over.signal.aborted) break;
+        if (over.signal.aborted || session.gone.isSet) break;
         pause = await this.#beat(session, reconciler, over.signal);
       }
     } finally {
@@ -349,6 +349,7 @@ export class ConsumerGroupMember implements Membership {
         throw new ConsumerError(`The coordinator answered with ${errorName(errorCode)}.`);
       }
     } catch (error) {
+      this.#mayBeIn = true;
       logger.warn(
         { groupId, memberId: this.memberId, error },
         "Could not tell the coordinator that this member leaves; it will find out by the session timeout.",

@@ -330,3 +330,17 @@ test("a static member whose join was not answered releases its own instance id",
   await group.letIn(2, 0);
   assert.equal(group.member.state, "stable");
 });
+
+test("a static member that was fenced, and could not leave, releases its instance id when it is refused for it", async () => {
+  const group = new FakeConsumerGroup({ groupInstanceId: "i-1" });
+  await group.letIn(2, 0);
+  (await group.beatWhenDue()).answer(refusedWith(ErrorCodes.FENCED_MEMBER_EPOCH));
+  (await group.calls.next<unknown>("leave")).fail(new TransportError("no answer"));
+  (await group.calls.next<void>("lost")).answer();
+  (await group.beat()).answer(refusedWith(ErrorCodes.UNRELEASED_INSTANCE_ID));
+  (await group.calls.next<unknown>("leave")).answer(told(-2));
+  await settle();
+  group.clock.advance(1_000);
+  await group.letIn(5, 0);
+  assert.equal(group.member.state, "stable");
+});

@@ -101,6 +101,34 @@ kafkaTest(
   },
 );
 
+kafkaTest("KIP-848: a topic that is deleted and made again is read from its beginning", async (kafka) => {
+  const topic = new Topic(await kafka.createTopic());
+  await fill(
+    kafka,
+    topic.name,
+    Array.from({ length: 5 }, (_, i) => ({ partition: 0, value: `old ${i}` })),
+  );
+  await using member = new Member(kafka, kafka.name("group"), topic, {
+    "topic.metadata.refresh.interval.ms": 300,
+    "arroyo.strict.offset.reset": false,
+  });
+  await member.until(() => member.values.length === 5);
+  await member.commit();
+  await kafka.admin.deleteTopics({ topics: [topic.name] });
+  await kafka.createTopic({ name: topic.name });
+  await fill(
+    kafka,
+    topic.name,
+    Array.from({ length: 8 }, (_, i) => ({ partition: 0, value: `new ${i}` })),
+  );
+  await member.until(() => member.values.at(-1) === "new 7");
+  assert.deepEqual(
+    new Set(member.values.slice(5)),
+    new Set(Array.from({ length: 8 }, (_, i) => `new ${i}`)),
+    "nothing of the new topic was passed over",
+  );
+});
+
 kafkaTest("a classic group becomes one of KIP-848 while it works, member by member", async (kafka) => {
   const topic = new Topic(await kafka.createTopic({ partitions: 4 }));
   const group = kafka.name("group");

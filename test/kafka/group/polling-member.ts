@@ -50,7 +50,9 @@ export class Member implements AsyncDisposable {
   /** Resolves when that is so. */
   async until(isSo: () => boolean): Promise<void> {
     if (isSo()) return;
-    await new Promise<void>((resolve) => this.#waiting.push({ isSo, resolve }));
+    if (this.failure === undefined) {
+      await new Promise<void>((resolve) => this.#waiting.push({ isSo, resolve }));
+    }
     if (this.failure !== undefined && !isSo()) throw this.failure;
   }
 
