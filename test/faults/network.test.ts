@@ -5,7 +5,7 @@ import { kafkaTest } from "../kafka/kafka-test.ts";
 import { ApiKeys, KafkaProxy, type Passing, type Verdict } from "../kafka/proxy.ts";
 import { PROTOCOLS, Scene, type Protocol } from "./scene.ts";
 
-const CATCH_UP_MS = 30_000;
+const CATCH_UP_MS = 45_000;
 const STALL_MS = 3_000;
 
 /** A record of the scene: its key, the length of its value, and the value. */
@@ -130,4 +130,5 @@ kafkaTest(
       assert.deepEqual(seen, values, group.name);
     }
   },
+  { timeout: 180_000 },
 );
