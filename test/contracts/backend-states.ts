@@ -9,7 +9,7 @@ import type { Backend } from "./backend.ts";
 type KafkaLike = Consumer<KafkaPayload>;
 
 /** What a call comes to: it works, or throws an error that says what to do. */
-type Expected = "works" | RegExp;
+type Expected = "works" | RegExp | typeof EITHER;
 
 /** In the order in which they are made: the last three change the state. */
 const CALLS = {
@@ -33,6 +33,8 @@ const ALL = Object.keys(CALLS) as readonly Call[];
 /** In a callback of a poll that somebody waits for, these two are shown by themselves. */
 const IN_A_CALLBACK = ALL.filter((call) => call !== "unsubscribe" && call !== "close");
 
+/** Of partitions that are lost, a consumer may know before its next poll or in it. */
+const EITHER = "works, or is not assigned any more";
 const NOT_ASSIGNED = /is not assigned to this consumer now; tell\(\) gives the partitions that are/;
 const SUBSCRIBED = /subscribed already: call unsubscribe\(\) before/;
 const RUNNING = /poll\(\) is running already: await it/;
@@ -70,6 +72,8 @@ const TABLE = {
   "subscribed, without an assignment": NO_PARTITION,
   assigned: HELD,
   "in onAssign": { ...HELD, poll: RUNNING },
+  "lost, before the next poll": { ...HELD, ...partitionCalls(EITHER) },
+  "in onLost": { ...HELD, ...partitionCalls(EITHER), poll: RUNNING },
   "in onRevoke": { ...HELD, poll: RUNNING, subscribe: "works" },
   "unsubscribed, with something to give back": { ...HELD, subscribe: "works" },
   "given back": {
@@ -103,7 +107,9 @@ async function check(
   for (const call of calls) {
     const result = await outcome(() => CALLS[call](consumer, partition));
     const what = `${call}() while ${state}`;
-    if (expected[call] === "works") assert.equal(result, "works", what);
+    if (expected[call] === EITHER) {
+      if (result !== "works") assert.match(result, NOT_ASSIGNED, what);
+    } else if (expected[call] === "works") assert.equal(result, "works", what);
     else assert.match(result, expected[call], what);
   }
 }
@@ -165,6 +171,28 @@ export const statesContract: Readonly<Record<string, (backend: Backend) => Promi
     await check(consumer, topic, "closing");
     await closing;
     await check(consumer, topic, "closed");
+  },
+
+  "a consumer that was put out of its group can be asked everything, and commits nothing": async (
+    backend,
+  ) => {
+    const topic = await backend.createTopic(1);
+    const consumer = backend.consumer(backend.newGroup(), { "max.poll.interval.ms": 1_000 });
+    let lost: Promise<void> | undefined;
+    consumer.subscribe([topic], {
+      onLost: async () => {
+        await (lost ??= check(consumer, topic, "in onLost", IN_A_CALLBACK));
+      },
+    });
+    await pollUntil(consumer, () => consumer.tell().size > 0);
+    while (consumer.vitals!.member !== "expelled") await new Promise((resolve) => setTimeout(resolve, 20));
+    await check(consumer, topic, "lost, before the next poll", STAYING);
+    consumer.stageOffsets(new Map([[Partition.of(topic, 0), 1]]));
+    assert.equal((await consumer.commitOffsets()).size, 0);
+    await pollUntil(consumer, () => lost !== undefined);
+    await lost;
+    await pollUntil(consumer, () => consumer.tell().size > 0);
+    await check(consumer, topic, "assigned", STAYING);
   },
 
   "a consumer that is of no more use says why at each poll, and can be closed": async (backend) => {

@@ -35,6 +35,9 @@ class KafkaBackend implements Backend {
         "auto.offset.reset": "earliest",
         ...(this.incremental ? { "group.protocol": "consumer" } : { "heartbeat.interval.ms": 200 }),
         ...settings,
+        ...(this.incremental || settings["max.poll.interval.ms"] === undefined
+          ? {}
+          : { "session.timeout.ms": settings["max.poll.interval.ms"] }),
       },
       { logger: silentLogger },
     );
