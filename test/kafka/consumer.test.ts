@@ -59,23 +59,18 @@ test("a wrong configuration is refused before anything is connected", () => {
   );
 });
 
-test("what one consumer cannot use does not take the I/O thread from the others", async () => {
+test("what a consumer cannot use is refused when it is made, and does not take the I/O thread from the others", async () => {
   const servers = { "bootstrap.servers": "127.0.0.1:1", "group.id": "g" };
   await using sound = new KafkaConsumer(servers, { logger: silentLogger });
-  await using unsound = new KafkaConsumer(
-    { ...servers, "security.protocol": "ssl", "ssl.ca.location": TLS.clientKey },
-    { logger: silentLogger },
-  );
   sound.subscribe([new Topic("t")]);
-  unsound.subscribe([new Topic("t")]);
-  await assert.rejects(unsound.poll({ timeoutMs: 20_000 }), (error: Error & { code?: string }) => {
-    assert.match(error.message, /ssl\.ca\.(location|pem)/);
-    assert.equal(error.code, ErrorCode.CONFIGURATION);
-    return true;
-  });
-  const startedMs = performance.now();
-  await unsound.close(20_000);
-  assert.ok(performance.now() - startedMs < 10_000, "closing did not wait for an engine that is not there");
+  assert.throws(
+    () => new KafkaConsumer({ ...servers, "security.protocol": "ssl", "ssl.ca.location": TLS.clientKey }),
+    (error: Error & { code?: string }) => {
+      assert.match(error.message, /ssl\.ca\.location/);
+      assert.equal(error.code, ErrorCode.CONFIGURATION);
+      return true;
+    },
+  );
   assert.deepEqual(await sound.poll({ timeoutMs: 50 }), []);
 });
 
