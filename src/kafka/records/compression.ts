@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DecompressionLimitError } from "./decompression-limit-error.ts";
 import { decompressLz4 } from "./lz4-frame.ts";
-import { snappyBlocks, snappyBlockSize } from "./snappy-block.ts";
+import { isFramed, snappyBlocks, snappyBlockSize } from "./snappy-block.ts";
 import { wasmCodec } from "./wasm-codec.ts";
 
 /** How the records of a batch are compressed, as its attributes say it. */
@@ -131,13 +131,12 @@ function zstdContentSize(frame: Buffer): number {
 }
 
 function unsnappy(bytes: Buffer, maxBytes: number): Buffer {
-  const blocks = snappyBlocks(bytes);
   let size = 0;
-  for (const block of blocks) size += snappyBlockSize(block);
+  for (const block of snappyBlocks(bytes)) size += snappyBlockSize(block);
   if (size > maxBytes) throw new DecompressionLimitError(maxBytes);
-  if (blocks.length === 1) return wasmCodec.run("snappy_decompress", blocks[0]!);
+  if (!isFramed(bytes)) return wasmCodec.run("snappy_decompress", bytes);
   const whole = Buffer.allocUnsafe(size);
   let at = 0;
-  for (const block of blocks) at += wasmCodec.run("snappy_decompress", block).copy(whole, at);
+  for (const block of snappyBlocks(bytes)) at += wasmCodec.run("snappy_decompress", block).copy(whole, at);
   return whole.subarray(0, at);
 }

@@ -35,7 +35,7 @@ class Lz4Decoder {
    */
   decode(
     frame: Buffer,
-    blocks: readonly Lz4Block[],
+    blocks: Iterable<Lz4Block>,
     linked: boolean,
     boundBytes: number,
     maxBytes: number,

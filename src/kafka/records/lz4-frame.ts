@@ -27,11 +27,12 @@ export interface Lz4Block {
  * @throws DecompressionLimitError when more than `maxBytes` would come out, Error when these bytes are not a whole lz4 frame.
  */
 export function decompressLz4(frame: Buffer, maxBytes: number): Buffer {
-  const blocks = blocksOf(frame);
+  // Gone through twice rather than kept: a block of one byte would take more memory than it may make.
   let bound = 0;
-  for (const { start, end, maxSize } of blocks) bound += Math.min(maxSize, (end - start) * MAX_RATIO);
+  for (const { start, end, maxSize } of blocksOf(frame))
+    bound += Math.min(maxSize, (end - start) * MAX_RATIO);
   const flags = frame[4]!;
-  const output = lz4Decoder.decode(frame, blocks, (flags & IS_INDEPENDENT) === 0, bound, maxBytes);
+  const output = lz4Decoder.decode(frame, blocksOf(frame), (flags & IS_INDEPENDENT) === 0, bound, maxBytes);
   if ((flags & HAS_CONTENT_SIZE) !== 0) checkSize(frame, output.length);
   return output;
 }
@@ -42,22 +43,21 @@ function checkSize(frame: Buffer, size: number): void {
     throw new Error(`its lz4 frame has ${size} bytes, but says that it has ${claimed}`);
 }
 
-function blocksOf(frame: Buffer): Lz4Block[] {
+function* blocksOf(frame: Buffer): Generator<Lz4Block, void> {
   if (frame.length < 7 || frame.readUInt32LE(0) !== MAGIC) throw new Error("it is no lz4 frame");
   const flags = frame[4]!;
   if (flags >> 6 !== 1) throw new Error(`its lz4 frame has version ${flags >> 6}, not 1`);
   const checksum = (flags & HAS_BLOCK_CHECKSUM) === 0 ? 0 : 4;
   const maxSize = 1 << (8 + 2 * ((frame[5]! >> 4) & 7));
-  const blocks: Lz4Block[] = [];
   let at = 7 + ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY_ID) === 0 ? 0 : 4);
   for (;;) {
     if (at + 4 > frame.length) throw new Error("its lz4 frame is cut short");
     const header = frame.readUInt32LE(at);
-    if (header === 0) return blocks;
+    if (header === 0) return;
     const start = at + 4;
     const end = start + (header & ~STORED);
     at = end + checksum;
     if (at > frame.length) throw new Error("its lz4 frame is cut short");
-    blocks.push({ start, end, stored: header >>> 31 === 1, maxSize });
+    yield { start, end, stored: header >>> 31 === 1, maxSize };
   }
 }

@@ -6,21 +6,26 @@
 const FRAMING_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const FRAMING_HEADER = FRAMING_MAGIC.length + 8;
 
-/** The blocks within some compressed bytes. */
-export function snappyBlocks(bytes: Buffer): Buffer[] {
-  if (bytes.length < FRAMING_HEADER || FRAMING_MAGIC.compare(bytes, 0, FRAMING_MAGIC.length) !== 0)
-    return [bytes];
-  const blocks: Buffer[] = [];
+/** The blocks within some compressed bytes, one after another: they may be many, and tiny. */
+export function* snappyBlocks(bytes: Buffer): Generator<Buffer, void> {
+  if (!isFramed(bytes)) {
+    yield bytes;
+    return;
+  }
   let at = FRAMING_HEADER;
   while (at < bytes.length) {
     if (at + 4 > bytes.length) throw new Error("its snappy framing is cut short");
     const length = bytes.readUInt32BE(at);
     at += 4;
     if (length > bytes.length - at) throw new Error("its snappy framing is cut short");
-    blocks.push(bytes.subarray(at, at + length));
+    yield bytes.subarray(at, at + length);
     at += length;
   }
-  return blocks;
+}
+
+/** Whether it is not a bare block. */
+export function isFramed(bytes: Buffer): boolean {
+  return bytes.length >= FRAMING_HEADER && FRAMING_MAGIC.compare(bytes, 0, FRAMING_MAGIC.length) === 0;
 }
 
 /** How many bytes a block says that it decompresses to. */
