@@ -117,12 +117,12 @@ function openClient<Config extends ResolvedConsumerConfig | ResolvedProducerConf
   }) => () => void,
 ): ClientPort {
   const { port1, port2 } = new MessageChannel();
-  const { config, tokens, close } = crossing(given, logger);
-  const release = open({ config, port: port2, tokens });
+  const shared = crossing(given, logger);
+  const release = open({ config: shared.config, port: port2, tokens: shared.tokens });
   return {
     port: port1,
     release() {
-      close();
+      shared.close();
       release();
     },
   };
