@@ -188,7 +188,15 @@ export class BrokerConnection {
   #refused(why: string, cause: unknown): Error {
     const { sasl } = this.#options.security;
     if (sasl === undefined) return new TransportError(`${this} cannot be connected to: ${why}`, { cause });
-    if (sasl.mechanism === "OAUTHBEARER") sasl.tokens.refused(this.#token as BearerToken);
+    if (sasl.mechanism === "OAUTHBEARER") {
+      const token = this.#token as BearerToken;
+      sasl.tokens.refused(token);
+      if (token.expiresAtMs <= this.#options.clock.nowMs()) {
+        return new TransportError(`${this} cannot be connected to: the token has expired meanwhile.`, {
+          cause,
+        });
+      }
+    }
     const { mechanism } = sasl;
     return new AuthenticationError(
       `${this} refused to authenticate this client with ${mechanism}: ${why.replace(/\.$/, "")}. ` +

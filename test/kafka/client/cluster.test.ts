@@ -258,13 +258,13 @@ test("a broker that cannot be connected to fails each call, is left alone in bet
       ]),
     ),
   );
-  await using t = clusterOf([bootstrap.port], { "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 10 });
+  await using t = clusterOf([bootstrap.port], { "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 50 });
   await t.cluster.refresh();
 
-  await assert.rejects(t.cluster.connection(2, "fetch"), /broker 2 .* cannot be connected to/);
   const atMs = performance.now();
+  await assert.rejects(t.cluster.connection(2, "fetch"), /broker 2 .* cannot be connected to/);
   await assert.rejects(t.cluster.connection(2, "fetch"), TransportError);
-  assert.ok(performance.now() - atMs >= 7, "the second attempt came at once");
+  assert.ok(performance.now() - atMs >= 39, "the second attempt came at once");
   await assert.rejects(t.cluster.connection(2, "group"), TransportError);
 
   await using returned = await FakeBroker.start(port);
