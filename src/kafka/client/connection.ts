@@ -1,10 +1,11 @@
 import { isIP, type Socket } from "node:net";
-import { Connection } from "@platformatic/kafka";
+import type { Connection } from "@platformatic/kafka";
 import type { Clock, ClockTimer } from "../../clock.ts";
 import { ArroyoError } from "../../errors.ts";
 import type { Api, ApiVersion } from "./api.ts";
 import { describeError } from "./describe-error.ts";
 import { FrameGuard, guessPeer } from "./frame-guard.ts";
+import { GuardedConnection } from "./guarded-reader.ts";
 import { NegotiatedVersions } from "./negotiated-versions.ts";
 import type { ConnectionObserver } from "./statistics-brokers.ts";
 import { keysOf, refusal, saslOptions, type ConnectionCredentials } from "./sasl.ts";
@@ -80,7 +81,7 @@ export class BrokerConnection {
     this.#ended = Promise.withResolvers<never>();
     this.#ended.promise.catch(() => {});
     const { tls, sasl } = options.security;
-    this.#connection = new Connection(options.clientId, {
+    this.#connection = new GuardedConnection(options.clientId, {
       // Ours comes first, and a lost connection ends the library's wait.
       connectTimeout: options.connectTimeoutMs + 1_000,
       requestTimeout: UNLIMITED,

@@ -30,11 +30,14 @@ import {
   apiVersionsBody,
   coordinatorBody,
   FakeBroker,
+  frameOf,
   heartbeatBody,
   metadataBody,
   TOPIC_ID,
 } from "./fake-broker.ts";
 import { fetchResponseBody } from "./fetch-bytes.ts";
+
+const SASL_HANDSHAKE = 17;
 
 type AnyApi = Api<never[], unknown>;
 
@@ -274,4 +277,30 @@ test("a connection makes a TransportError of every answer that cannot be read, a
     }
   }
   assert.ok(seen.value > 10 && seen.error > 10, JSON.stringify(seen));
+});
+
+test("a handshake that claims two thousand million mechanisms, each of them less than nothing, is an error", async () => {
+  await using broker = await FakeBroker.start();
+  broker.on(SASL_HANDSHAKE, ({ socket, correlationId }) => {
+    const correlation = Buffer.alloc(4);
+    correlation.writeInt32BE(correlationId);
+    socket.write(frameOf(Buffer.concat([correlation, Buffer.from("00007ffffffffffe0000", "hex")])));
+  });
+  const config = clientConfig([broker.port], {
+    "security.protocol": "sasl_plaintext",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": "user",
+    "sasl.password": "password",
+  });
+  const connection = new BrokerConnection(
+    { nodeId: 1, host: "127.0.0.1", port: broker.port },
+    {
+      clock: systemClock,
+      clientId: "t",
+      security: resolveSecurity(config),
+      connectTimeoutMs: 30_000,
+      maxResponseBytes: 1_000_000,
+    },
+  );
+  await assert.rejects(connection.open(), ArroyoError);
 });
