@@ -112,7 +112,8 @@ test("a commit that has to be tried again never overwrites a newer one", async (
   assert.equal(second.session.gone.isSet, false);
   clock.advance(200);
   const third = await fixture.nextTry();
-  assert.deepEqual([second.offsets, third.offsets], Array(2).fill({ "t:0": 30, "t:1": 5 }));
+  const newest = { "t:0": 30, "t:1": 5 };
+  assert.deepEqual([second.offsets, third.offsets], [newest, newest]);
   await third.answer(ErrorCodes.NONE);
   assert.deepEqual(await older, [at(0, 10)]);
   assert.deepEqual(await newer, [at(0, 30), at(1, 5)]);
