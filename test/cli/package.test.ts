@@ -22,9 +22,9 @@ const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   "arroyo/kafka": ["KafkaConsumer", "KafkaProducer", "KafkaPayload"],
   "arroyo/local": ["LocalBroker"],
   "arroyo/testing": ["MockClock", "RecordingMetrics"],
-  "arroyo/dashboard": ["Dashboard"],
   "arroyo/metrics/prometheus": ["PrometheusMetrics"],
   "arroyo/metrics/opentelemetry": ["OpenTelemetryMetrics", "traced", "carryTrace"],
+  "arroyo/dashboard": ["Dashboard"],
 };
 /** What the last ones need, which is not installed with the package. */
 const PEERS = ["prom-client", "@opentelemetry/api"] as const;
