@@ -132,7 +132,7 @@ export class Group {
 }
 
 function failureOf(member: MemberProcess): string {
-  const why = member.said.filter((line) => /^(failed|error)/.test(line)).slice(-2);
+  const why = member.said.filter((line) => !line.startsWith("metric")).slice(-4);
   return `a member has ended with ${member.child.exitCode ?? member.child.signalCode}: ${why.join("; ")} ${member.stderr.slice(-500)}`;
 }
 
