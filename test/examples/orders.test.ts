@@ -150,8 +150,8 @@ test("two at a time on one folder: the second says why it cannot", async (t) => 
   const dataDir = folder(t);
   const args = ["--data-dir", dataDir, "--messages", "20000"];
   let second: Promise<Ended> | undefined;
-  await start([...args, "--rate", "10000"], (line) => {
-    if (readOf(line) > 0) second ??= start(args);
+  await start([...args, "--rate", "100"], (line, child) => {
+    if (readOf(line) > 0) second ??= start(args).finally(() => child.kill("SIGTERM"));
   });
   const { code, stderr } = await second!;
   assert.equal(code, 1);
