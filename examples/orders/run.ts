@@ -17,6 +17,9 @@ export interface RunOptions {
   readonly dashboardPort: number | undefined;
 }
 
+/** How long there must be nothing left to read before the example ends. */
+const QUIET_MS = 2_000;
+
 /** How many messages are still to be read; undefined while no partition is assigned. */
 function lagOf(consumer: Consumer<unknown>, ends: Offsets): number | undefined {
   if (consumer.closed) return undefined;
@@ -50,8 +53,12 @@ export async function run(backend: Backend, options: RunOptions): Promise<Counts
     progress.say(`${signal}: finishing what is in flight, then committing it`);
     processor.signalShutdown();
   });
+  // Partitions may be assigned one after another: a moment without lag is not the end yet.
+  let sinceMs = Infinity;
   progress.start((left) => {
-    if (left === 0) processor.signalShutdown();
+    if (left !== 0) sinceMs = Infinity;
+    else if (sinceMs === Infinity) sinceMs = performance.now();
+    else if (performance.now() - sinceMs >= QUIET_MS) processor.signalShutdown();
   });
   try {
     await processor.run();
