@@ -3,12 +3,13 @@ import { whenAborted } from "./abortable.ts";
 import { ASSIGNORS } from "./assignor-names.ts";
 import { Backoff } from "./backoff.ts";
 import { ClassicJoin, type ClassicJoinOptions, type JoinOutcome } from "./classic-join.ts";
+import { CommitSessions } from "./commit-sessions.ts";
 import type { Claim } from "./consumer-protocol.ts";
 import { ErrorCodes } from "./error-codes.ts";
+import { drain, drainTimes } from "./group-drain.ts";
 import type { GroupSession } from "./group-session.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { joinError } from "./join-errors.ts";
-import { Latch, sleep } from "./latch.ts";
 import type { CommitSession, Membership, MembershipEvents, MembershipState } from "./membership.ts";
 import { partitionKey, type PartitionId } from "./protocol.ts";
 
@@ -18,12 +19,8 @@ export interface ClassicMemberOptions extends Omit<ClassicJoinOptions, "named"> 
   readonly events: MembershipEvents;
 }
 
-/** What the commit at the end of a drain is given, at most; and its share where the whole is short. */
-const COMMIT_MS = 3_000;
-const COMMIT_SHARE = 0.25;
-
-/** How a hand-over has ended. */
-type Ending = "drained" | "gone" | "stopped";
+/** How long the coordinator may take to hear that this member gives up. */
+const LEAVE_MS = 3_000;
 
 /**
  * A member of a group under Kafka's classic protocol (JoinGroup, SyncGroup, Heartbeat).
@@ -44,8 +41,7 @@ export class ClassicMember implements Membership {
   /** The last generation that gave an assignment, for as long as any of it is held. */
   #session: GroupSession | undefined;
   #held: readonly PartitionId[] = [];
-  #commitSession: CommitSession | undefined;
-  #commitsChanged = new Latch();
+  readonly #commits = new CommitSessions();
   #reason = "the consumer subscribes";
 
   constructor(options: ClassicMemberOptions) {
@@ -59,7 +55,7 @@ export class ClassicMember implements Membership {
       })
       .finally(() => {
         this.#state = "stopped";
-        this.#commit(undefined);
+        this.#commits.set(undefined);
       });
   }
 
@@ -72,7 +68,7 @@ export class ClassicMember implements Membership {
   }
 
   get commitSession(): CommitSession | undefined {
-    return this.#commitSession;
+    return this.#commits.current;
   }
 
   rejoin(reason: string): void {
@@ -123,15 +119,15 @@ export class ClassicMember implements Membership {
     stopped.addEventListener("abort", end);
     if (session !== undefined) {
       void session.gone.promise.then(end);
-      this.#commit("passing", session);
+      this.#commits.set("passing", session);
     }
     if (stopped.aborted || session?.gone.isSet === true) end();
     const progress = {
       began: (): void => {
-        if (session !== undefined) this.#commit("held");
+        if (session !== undefined) this.#commits.set("held");
       },
       again: (next: GroupSession): void => {
-        if (session !== undefined) this.#commit("passing", next);
+        if (session !== undefined) this.#commits.set("passing", next);
       },
     };
     try {
@@ -160,7 +156,7 @@ export class ClassicMember implements Membership {
     this.#session = session;
     this.#held = [...partitions, ...revoked];
     this.#state = "stable";
-    this.#commit("ready", session);
+    this.#commits.set("ready", session);
     const { memberId, generationId } = session;
     logger.info(
       { groupId, memberId, generationId, partitions: partitions.length, added: added.length },
@@ -182,7 +178,7 @@ export class ClassicMember implements Membership {
     try {
       events.assigned(session, added);
       if (revoked.length > 0) {
-        if ((await this.#handOver(session, revoked)) !== "drained") return;
+        if (!(await this.#handOver(session, revoked))) return;
         session.rejoin.set("this member has given up partitions that are somebody else's now");
       }
       await Promise.race([
@@ -193,47 +189,35 @@ export class ClassicMember implements Membership {
       if (this.#stopped.signal.aborted || session.gone.isSet) return;
       this.#reason = session.rejoin.value ?? this.#reason;
       if (this.#incremental) return;
-      if ((await this.#handOver(session, this.#held)) === "drained") this.#end();
+      if (await this.#handOver(session, this.#held)) this.#end();
     } finally {
       over.abort();
       await heartbeat.stop();
     }
   }
 
-  /** Drains partitions, for as long as they are still ours. */
-  async #handOver(session: GroupSession, partitions: readonly PartitionId[]): Promise<Ending> {
+  /** Drains partitions, for as long as they are still ours. Resolves to whether that was done. */
+  async #handOver(session: GroupSession, partitions: readonly PartitionId[]): Promise<boolean> {
     const { events, clock, rebalanceTimeoutMs, logger, groupId } = this.#options;
-    if (this.#stopped.signal.aborted) return "stopped";
-    if (session.gone.isSet) return "gone";
+    if (this.#stopped.signal.aborted || session.gone.isSet) return false;
     this.#state = "revoking";
     // Java's and librdkafka's members have the same time, counted from the first of them to join; we only know that
     // there was no rebalance yet when our last clean heartbeat was sent.
     const leftMs = Math.max(0, session.cleanAtMs + rebalanceTimeoutMs - clock.monotonicMs());
-    const commitMs = Math.min(COMMIT_MS, leftMs * COMMIT_SHARE);
     const reason = session.rejoin.value ?? "the group gives partitions to others";
-    logger.info(
-      { groupId, reason, partitions: partitions.length, drainMs: leftMs - commitMs },
-      "Draining before a rebalance.",
-    );
+    const { drainMs } = drainTimes(leftMs);
+    logger.info({ groupId, reason, partitions: partitions.length, drainMs }, "Draining before a rebalance.");
     const over = new AbortController();
-    const ending = await Promise.race([
-      events.revoke(session, partitions, leftMs - commitMs, commitMs).then((): Ending => "drained"),
-      session.gone.promise.then((): Ending => "gone"),
-      whenAborted(this.#stopped.signal, over.signal).then((): Ending => "stopped"),
-      sleep(clock, leftMs, over.signal).then((): Ending => "gone"),
-    ]);
+    const end = (): void => over.abort();
+    void session.gone.promise.then(end);
+    this.#stopped.signal.addEventListener("abort", end, { signal: over.signal });
+    const isDrained = await drain({ events, session, partitions, leftMs, clock, over: over.signal });
     over.abort();
-    if (ending === "drained") {
+    if (isDrained) {
       this.#held = without(this.#held, partitions);
       this.#state = "stable";
     }
-    if (ending === "gone") {
-      session.gone.set({
-        errorCode: 0,
-        reason: "the drain took longer than the group could wait (max.poll.interval.ms)",
-      });
-    }
-    return ending;
+    return isDrained;
   }
 
   /** Everything that was held is somebody else's. Resolves when the main thread knows. */
@@ -254,7 +238,7 @@ export class ClassicMember implements Membership {
       this.#stopped.abort();
     }
     // Whoever gave up itself is still a member for the coordinator: it must hear of it, for the others' sake.
-    const left = gone.errorCode === 0 ? this.#leave(gone.reason, COMMIT_MS) : undefined;
+    const left = gone.errorCode === 0 ? this.#leave(gone.reason, LEAVE_MS) : undefined;
     if (gone.errorCode !== ErrorCodes.ILLEGAL_GENERATION) this.#join.forget();
     await Promise.all([left, events.lost(session, held, gone.reason)]);
   }
@@ -263,21 +247,7 @@ export class ClassicMember implements Membership {
   #end(): void {
     this.#session = undefined;
     this.#held = [];
-    this.#commit(undefined);
-  }
-
-  #commit(state: "ready" | "passing", session: GroupSession): void;
-  #commit(state: "held" | undefined): void;
-  #commit(state: CommitSession["state"] | undefined, session?: GroupSession): void {
-    const before = this.#commitsChanged;
-    const latch = (this.#commitsChanged = new Latch());
-    if (state === undefined) this.#commitSession = undefined;
-    else if (state === "held") this.#commitSession = { state, changed: latch.promise };
-    else if (session !== undefined) {
-      this.#commitSession =
-        state === "ready" ? { state, session } : { state, session, changed: latch.promise };
-    }
-    before.set();
+    this.#commits.set(undefined);
   }
 
   async #leave(reason: string, timeoutMs: number): Promise<void> {

@@ -9,6 +9,7 @@ import { Backoff } from "./backoff.ts";
 import { Cluster } from "./cluster.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Fetcher } from "./fetcher.ts";
+import { drainTimes } from "./group-drain.ts";
 import { HandOvers } from "./hand-overs.ts";
 import { Holdings } from "./holdings.ts";
 import { makeMembership } from "./make-membership.ts";
@@ -257,8 +258,8 @@ export class ConsumerEngine {
     const subscribed = this.#subscribed;
     if (subscribed === undefined) return;
     subscribed.topics.close();
-    const commitMs = Math.min(3_000, this.#config["max.poll.interval.ms"] / 4);
-    await this.#holdings.giveUp(this.#config["max.poll.interval.ms"] - commitMs, commitMs);
+    const { drainMs, commitMs } = drainTimes(this.#config["max.poll.interval.ms"]);
+    await this.#holdings.giveUp(drainMs, commitMs);
     this.#subscribed = undefined;
     await subscribed.member.stop("the consumer unsubscribes", this.#config["socket.timeout.ms"]);
     this.#vitals.member = "left";

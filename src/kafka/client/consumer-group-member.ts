@@ -4,6 +4,7 @@ import { ConsumerError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import { whenAborted } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
+import { CommitSessions } from "./commit-sessions.ts";
 import type { ConsumerGroupHeartbeatResponse } from "./consumer-group-apis.ts";
 import { HeartbeatContents } from "./consumer-group-contents.ts";
 import type { ConsumerGroupRequests } from "./consumer-group-coordinator.ts";
@@ -65,8 +66,7 @@ export class ConsumerGroupMember implements Membership {
   #stopping: Promise<void> | undefined;
   #state: MembershipState = "joining";
   #session: ConsumerGroupSession | undefined;
-  #commitSession: CommitSession | undefined;
-  #commitsChanged = new Latch();
+  readonly #commits = new CommitSessions();
   /** Set when the coordinator should hear of something before the next heartbeat is due. */
   #urgent = new Latch();
   #intervalMs = FIRST_INTERVAL_MS;
@@ -91,7 +91,7 @@ export class ConsumerGroupMember implements Membership {
       })
       .finally(() => {
         this.#state = "stopped";
-        this.#commit(undefined);
+        this.#commits.set(undefined);
       });
   }
 
@@ -100,7 +100,7 @@ export class ConsumerGroupMember implements Membership {
   }
 
   get commitSession(): CommitSession | undefined {
-    return this.#commitSession;
+    return this.#commits.current;
   }
 
   rejoin(): void {
@@ -164,7 +164,7 @@ export class ConsumerGroupMember implements Membership {
     } finally {
       this.#stopped.signal.removeEventListener("abort", end);
     }
-    this.#commit(undefined);
+    this.#commits.set(undefined);
     if (!this.#stopped.signal.aborted) await this.#mourn(session, reconciler);
   }
 
@@ -191,7 +191,7 @@ export class ConsumerGroupMember implements Membership {
     const request = this.#contents.next(session, names, owned);
     const sentAtMs = (this.#unansweredSinceMs ??= clock.monotonicMs());
     // The answer may bring another epoch.
-    if (!isJoining) this.#commit("held");
+    if (!isJoining) this.#commits.set("held");
     this.#hasAsked = true;
     let answer: ConsumerGroupHeartbeatResponse;
     try {
@@ -223,7 +223,7 @@ export class ConsumerGroupMember implements Membership {
     session.advance(answer.memberEpoch);
     session.cleanAtMs = sentAtMs;
     if (isJoining) this.#joined(session);
-    this.#commit("ready", session);
+    this.#commits.set("ready", session);
     if (answer.assignment !== null) {
       // It may as well not have heard of any before this one.
       const earliestMs = clock.monotonicMs() - rebalanceTimeoutMs / 2;
@@ -284,7 +284,7 @@ export class ConsumerGroupMember implements Membership {
   #again(session: ConsumerGroupSession, reason: string): Pause {
     this.#contents.restart();
     if (session.generationId === JOIN_EPOCH) this.#slowJoin.failed(reason);
-    else this.#commit("ready", session);
+    else this.#commits.set("ready", session);
     return { forMs: Math.min(this.#intervalMs, this.#backoff.next()), unlessUrgent: false };
   }
 
@@ -311,17 +311,6 @@ export class ConsumerGroupMember implements Membership {
     this.#unansweredSinceMs = undefined;
     const left = isStillIn ? this.#leave(LEAVE_MS) : undefined;
     await Promise.all([left, wasIn ? events.lost(session, held, reason) : undefined]);
-  }
-
-  #commit(state: "ready", session: ConsumerGroupSession): void;
-  #commit(state: "held" | undefined): void;
-  #commit(state: "ready" | "held" | undefined, session?: ConsumerGroupSession): void {
-    const before = this.#commitsChanged;
-    const latch = (this.#commitsChanged = new Latch());
-    if (state === "ready" && session !== undefined) this.#commitSession = { state, session };
-    else if (state === "held") this.#commitSession = { state, changed: latch.promise };
-    else this.#commitSession = undefined;
-    before.set();
   }
 
   async #leave(timeoutMs: number): Promise<void> {

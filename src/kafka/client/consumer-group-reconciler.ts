@@ -4,14 +4,12 @@ import { whenAborted } from "./abortable.ts";
 import type { TopicPartitions } from "./consumer-group-apis.ts";
 import { ConsumerGroupAssignment, type OwnedPartition } from "./consumer-group-assignment.ts";
 import type { ConsumerGroupSession } from "./consumer-group-session.ts";
+import { drain, drainTimes } from "./group-drain.ts";
 import type { GroupTopics } from "./group-requests.ts";
 import { Latch, sleep } from "./latch.ts";
 import type { MembershipEvents } from "./membership.ts";
 import type { PartitionId } from "./protocol.ts";
 
-/** What the commit at the end of a drain is given, at most; and its share where the whole is short. */
-const COMMIT_MS = 3_000;
-const COMMIT_SHARE = 0.25;
 /** What a hand-over waits for metadata, at most. */
 const FIRST_LOOK_MS = 2_000;
 /** How soon a topic whose name is not known is looked for again. */
@@ -143,30 +141,17 @@ export class Reconciler {
     const { events, session, clock, rebalanceTimeoutMs, signal, logger, draining } = this.#options;
     // The coordinator counts from when it gave the order.
     const leftMs = Math.max(0, this.#orderedAtMs + rebalanceTimeoutMs - clock.monotonicMs());
-    const commitMs = Math.min(COMMIT_MS, leftMs * COMMIT_SHARE);
     const { groupId } = session;
+    const { drainMs } = drainTimes(leftMs);
     logger.info(
-      { groupId, partitions: partitions.length, drainMs: leftMs - commitMs },
+      { groupId, partitions: partitions.length, drainMs },
       "Draining: the group gives partitions to others.",
     );
     draining(true);
-    const over = new AbortController();
-    const ending = await Promise.race([
-      events
-        .revoke(session, partitions.map(partitionOf), leftMs - commitMs, commitMs)
-        .then(() => "drained" as const),
-      whenAborted(signal, over.signal).then(() => "over" as const),
-      sleep(clock, leftMs, over.signal).then(() => "late" as const),
-    ]);
-    over.abort();
+    const going = partitions.map(partitionOf);
+    const isDrained = await drain({ events, session, partitions: going, leftMs, clock, over: signal });
     draining(false);
-    if (ending === "late") {
-      session.gone.set({
-        errorCode: 0,
-        reason: "the drain took longer than the group could wait (max.poll.interval.ms)",
-      });
-    }
-    return ending === "drained" && !signal.aborted;
+    return isDrained;
   }
 }
 
