@@ -3,11 +3,12 @@ import { Replay, type ReplayOutcome } from "../dlq/replay.ts";
 import { ConfigurationError } from "../errors.ts";
 import { AbortedError } from "../kafka/client/abortable.ts";
 import type { Logger } from "../logger.ts";
-import { Topic } from "../message/topic.ts";
+import type { Topic } from "../message/topic.ts";
 import { keepAlive } from "../processing/waits.ts";
 import { readArguments, UsageError, type Arguments } from "./arguments.ts";
 import { ReplayReport } from "./replay-report.ts";
 import type { ReplayClients } from "./replay-clients.ts";
+import { topicNamed } from "./topic-argument.ts";
 
 const HELP = `Usage: arroyo dlq replay --from DLQ --to TOPIC --bootstrap-servers HOST:PORT [...]
 
@@ -137,11 +138,7 @@ function clients(given: Arguments, from: Topic, to: Topic): Open {
 function topic(given: Arguments, flag: "from" | "to"): Topic {
   const name = given.strings[flag];
   if (name === undefined) throw new UsageError(`--${flag} is missing`);
-  try {
-    return Topic.of(name);
-  } catch (error) {
-    throw new UsageError(`--${flag}: ${(error as Error).message}`, { cause: error });
-  }
+  return topicNamed(`--${flag}`, name);
 }
 
 function isWhole(value: number): boolean {

@@ -7,7 +7,7 @@ import { ArroyoError, ConfigurationError } from "../errors.ts";
 import type { HealthServer } from "../health/server.ts";
 import type { Logger } from "../logger.ts";
 import type { KafkaPayload } from "../message/payload.ts";
-import { Topic } from "../message/topic.ts";
+import type { Topic } from "../message/topic.ts";
 import { StreamProcessor } from "../processing/processor.ts";
 import { readArguments, UsageError, type Arguments } from "./arguments.ts";
 import { parseDuration } from "./duration.ts";
@@ -15,6 +15,7 @@ import type { KafkaRunOptions, RunBackend } from "./run-backend.ts";
 import { loadFactory } from "./run-module.ts";
 import { serveMetrics } from "./run-metrics.ts";
 import { RunReport } from "./run-report.ts";
+import { topicNamed } from "./topic-argument.ts";
 
 const HELP = `Usage: arroyo run MODULE --topic TOPIC --group GROUP --bootstrap-servers HOST:PORT [...]
 
@@ -75,7 +76,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   const { strings, booleans, positionals } = given;
   const topic = subscription(given.lists["topic"] ?? []);
-  const dlq = strings["dlq"] === undefined ? undefined : named("--dlq", strings["dlq"]);
+  const dlq = strings["dlq"] === undefined ? undefined : topicNamed("--dlq", strings["dlq"]);
   const joinTimeout = strings["join-timeout"];
   const joinTimeoutMs = joinTimeout === undefined ? undefined : parseDuration("--join-timeout", joinTimeout);
   const healthPort = port(given, "health-port");
@@ -181,7 +182,7 @@ async function openDashboard(
 function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
   if (topics.length === 0) throw new UsageError("--topic is missing");
   const patterns = topics.filter((topic) => topic.startsWith("/"));
-  if (patterns.length === 0) return topics.map((topic) => named("--topic", topic));
+  if (patterns.length === 0) return topics.map((topic) => topicNamed("--topic", topic));
   const [pattern = ""] = patterns;
   if (topics.length > 1) throw new UsageError(`--topic ${pattern} is a pattern, so it must be the only one`);
   const [, source, flags] = /^\/(.*)\/([a-z]*)$/.exec(pattern) ?? [];
@@ -190,14 +191,6 @@ function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
     return new RegExp(source, flags);
   } catch (error) {
     throw new UsageError(`--topic ${pattern} is no pattern: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-function named(flag: string, name: string): Topic {
-  try {
-    return Topic.of(name);
-  } catch (error) {
-    throw new UsageError(`${flag}: ${(error as Error).message}`, { cause: error });
   }
 }
 
