@@ -74,7 +74,11 @@ describe("a main thread that does not poll, on an embedded broker", () => {
     await using member = new Member("loop");
     const stuck = JSON.parse(await member.says(/it is blocked here/)) as { stack: string; level: string };
     assert.equal(stuck.level, "error");
-    assert.match(stuck.stack, /^ {4}at loopForever \(file:.*member\.ts:\d+:\d+\)\n/);
+    // It may be caught in what the loop calls.
+    assert.match(
+      stuck.stack,
+      /^( {4}at get performance .*\n)? {4}at loopForever \(file:.*member\.ts:\d+:\d+\)\n/,
+    );
     assert.equal(member.count(POLLS_AGAIN), 0, "it is still blocked");
     let answer = await member.probe("/livez");
     // The limit of the probe is longer than that of the detector.
