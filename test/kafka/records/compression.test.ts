@@ -69,6 +69,29 @@ for (const [what, frame] of Object.entries(LZ4_FRAMES)) {
   });
 }
 
+test("zstd and gzip in several frames are read to the end, also with something in between that is to be skipped", () => {
+  const skipped = Buffer.from("502a4d1803000000aabbcc", "hex");
+  const [first, second] = [TEXT.subarray(0, 70_000), TEXT.subarray(70_000)];
+  const framed = (...parts: Buffer[]): Buffer => Buffer.concat(parts);
+  const [a, b] = [zstdCompressSync(first), zstdCompressSync(second)];
+  const empty = zstdCompressSync(Buffer.alloc(0));
+  for (const bytes of [framed(a, b), framed(skipped, a, skipped, empty, b, empty), framed(a, b, skipped)]) {
+    assert.ok(decompress(Codec.ZSTD, bytes, LIMIT).equals(TEXT));
+    assert.ok(decompress(Codec.ZSTD, bytes, TEXT.length).equals(TEXT), "just as much as may come out");
+    assert.throws(() => decompress(Codec.ZSTD, bytes, TEXT.length - 1), /more than \d+ bytes would come out/);
+  }
+  assert.throws(() => decompress(Codec.ZSTD, framed(a, b.subarray(0, -1)), LIMIT), Error, "cut off");
+  assert.throws(() => decompress(Codec.ZSTD, framed(a, Buffer.from("garbage")), LIMIT), Error);
+  const members = framed(gzipSync(first), gzipSync(second));
+  assert.ok(decompress(Codec.GZIP, members, LIMIT).equals(TEXT));
+});
+
+test("more frames than any writer makes are refused, so that they cannot keep the thread busy", () => {
+  const empty = zstdCompressSync(Buffer.alloc(0));
+  const frames = Buffer.alloc(100_000 * empty.length, empty);
+  assert.throws(() => decompress(Codec.ZSTD, frames, LIMIT), /it has more than 1000 frames/);
+});
+
 test("snappy is read as bare block and in the framing of Java, with several blocks", () => {
   const parts = [TEXT.subarray(0, 1_000), TEXT.subarray(1_000, 40_000), TEXT.subarray(40_000)];
   const framed: Buffer[] = [Buffer.from("82534e415050590000000001", "hex"), Buffer.from("00000001", "hex")];
