@@ -219,8 +219,12 @@ export class FetchAnswers {
     partition.lastEpoch = lastEpoch;
   }
 
-  /** What came is damaged: the next try is made over a new connection. */
+  /** What came is damaged: the next try is made over a new connection. Unless it was written so. */
   #corrupt(partition: FetchPartition, error: unknown): void {
+    if (error instanceof CorruptBatchError && error.isAsWritten) {
+      this.#troubles.unreadable(partition, error);
+      return;
+    }
     this.#lane.break();
     this.#troubles.corrupt(partition, error);
   }

@@ -189,7 +189,10 @@ function decompressed(bytes: Buffer, header: BatchHeader, maxBytes: number): Buf
   try {
     return decompress(codecOf(header), packed, maxBytes);
   } catch (error) {
-    throw new CorruptBatchError(header.baseOffset, decompressionProblem(error), { cause: error });
+    throw new CorruptBatchError(header.baseOffset, decompressionProblem(error), {
+      cause: error,
+      isAsWritten: true,
+    });
   }
 }
 

@@ -8,11 +8,13 @@ export class CorruptBatchError extends ConsumerError {
   /** The first offset that cannot be read. */
   readonly offset: number;
   readonly reason: string;
+  /** Its checksum is right, so it was written like this: fetched again, it would be the same. */
+  readonly isAsWritten: boolean;
 
   constructor(
     offset: number,
     reason: string,
-    options?: { readonly cause?: unknown; readonly where?: string },
+    options?: { readonly cause?: unknown; readonly where?: string; readonly isAsWritten?: boolean },
   ) {
     super(`The record batch at ${options?.where ?? ""}offset ${offset} cannot be read: ${reason}.`, {
       cause: options?.cause,
@@ -20,5 +22,6 @@ export class CorruptBatchError extends ConsumerError {
     });
     this.offset = offset;
     this.reason = reason;
+    this.isAsWritten = options?.isAsWritten === true;
   }
 }
