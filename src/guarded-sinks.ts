@@ -25,7 +25,7 @@ class Guard {
       if (!this.#isTold) {
         this.#isTold = true;
         const msg = `${this.#what} throws: what it was told is lost. This is said once; "${MetricName.SINK_ERRORS}" counts on.`;
-        writeLogLine("error", { error }, msg);
+        writeLogLine("error", { err: error }, msg);
       }
       return false;
     }

@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 
 const STDERR = 2;
 
-/** Named values of a log line. Never a payload, never a secret. */
+/** Named values of a log line; an error is `err`, as pino wants it. Never a payload, never a secret. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /**
@@ -15,8 +15,22 @@ export interface Logger {
   error(fields: LogFields, message: string): void;
 }
 
-function printable(value: unknown): unknown {
-  return value instanceof Error ? { name: value.name, message: value.message, stack: value.stack } : value;
+/** So many causes of causes are shown. */
+const MAX_CAUSES = 8;
+
+/** An error as pino shows one, with its code and what caused it. */
+function described(error: Error, depth: number): object {
+  const { name, message, stack, cause } = error;
+  const { code } = error as { readonly code?: unknown };
+  const shown = { type: name, ...(code === undefined ? {} : { code }), message, stack };
+  return cause === undefined || depth >= MAX_CAUSES
+    ? shown
+    : { ...shown, cause: printable(cause, depth + 1) };
+}
+
+function printable(value: unknown, depth: number = 0): unknown {
+  if (value instanceof Error) return described(value, depth);
+  return typeof value === "bigint" ? String(value) : value;
 }
 
 function line(level: string, fields: LogFields, message: string): string {

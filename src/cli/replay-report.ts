@@ -32,8 +32,8 @@ export class ReplayReport {
   /** Warnings and errors of the clients. */
   get logger(): Logger {
     const note = (fields: Readonly<Record<string, unknown>>, message: string): void => {
-      const { error, reason } = fields;
-      const why = error instanceof Error ? error.message : reason;
+      const { err, reason } = fields;
+      const why = err instanceof Error ? err.message : reason;
       this.note(typeof why === "string" ? `${message} (${why})` : message);
     };
     return { debug: () => {}, info: () => {}, warn: note, error: note };

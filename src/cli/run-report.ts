@@ -85,7 +85,8 @@ export class RunReport {
 }
 
 function described(fields: LogFields): string {
-  const shown = Object.entries(fields).map(([name, value]) => {
+  const shown = Object.entries(fields).flatMap(([name, value]) => {
+    if (value === undefined) return [];
     if (value instanceof Error) return `${name}: ${value.message}`;
     return `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`;
   });

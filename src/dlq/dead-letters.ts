@@ -204,7 +204,7 @@ export class DeadLetters<T> {
     const { logger, onError } = this.#options;
     if (this.#inFlight.get(partition) !== inFlight) {
       logger.warn(
-        { partition: String(partition), offset, error },
+        { topic: partition.topic.name, partition: partition.index, offset, err: error },
         "A dead letter failed; its partition is not ours any more, so its new owner comes to it again.",
       );
       return;

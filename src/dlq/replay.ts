@@ -188,7 +188,7 @@ export class Replay {
       return await consumer.poll({ maxMessages: reads, timeoutMs, signal: this.#wakeUp.signal });
     } catch (error) {
       if (!RecoverableError.is(error)) throw error;
-      this.#logger.warn({ error }, "The consumer goes on after an error.");
+      this.#logger.warn({ err: error }, "The consumer goes on after an error.");
       return [];
     }
   }
@@ -275,7 +275,7 @@ export class Replay {
       await this.#commit();
     } catch (error) {
       this.#logger.warn(
-        { error },
+        { err: error },
         "Partitions were given back before everything was committed: some of it will be replayed again.",
       );
     }

@@ -40,7 +40,7 @@ export function watchConfigFile(path: string, options: WatchConfigFileOptions = 
         if (signal.aborted) return;
         const message = error instanceof Error ? error.message : String(error);
         if (message !== problem)
-          logger.error({ error, path }, "The file with settings is of no use as it is.");
+          logger.error({ err: error, file: path }, "The file with settings is of no use as it is.");
         problem = message;
       }
       await sleep(systemClock, everyMs, signal).catch(() => {});

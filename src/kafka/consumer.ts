@@ -1,4 +1,5 @@
 import { ConsumerError, EndOfPartition, OffsetOutOfRange } from "../errors.ts";
+import { limitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import { checkOffset, checkOffsets } from "../message/offset.ts";
@@ -12,6 +13,7 @@ import { ConsumerStateChecks } from "../backend/consumer-state.ts";
 import { Vitals } from "../backend/vitals.ts";
 import { openConsumer, type ClientPort } from "./client/io-thread.ts";
 import type { ConsumerCommand, ConsumerEvent, PartitionId } from "./client/protocol.ts";
+import { arrived } from "./client/port-logger.ts";
 import { deserializeError } from "./client/serialized-error.ts";
 import { Commits } from "./commits.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig, type ResolvedConsumerConfig } from "./config.ts";
@@ -80,7 +82,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#config = resolveConsumerConfig(config);
     this.#aliveEveryMs = Math.min(ALIVE_EVERY_MS, this.#config["max.poll.interval.ms"] / 4);
     this.#metrics = guardedMetrics(options.metrics ?? noopMetrics);
-    this.#logger = guardedLogger(options.logger ?? stderrLogger, this.#metrics);
+    this.#logger = limitedLogger(guardedLogger(options.logger ?? stderrLogger, this.#metrics), systemClock);
     this.#statistics = new StatisticsMetrics(this.#metrics);
     this.#onStatistics =
       options.onStatistics && guardedCallback("onStatistics", options.onStatistics, this.#metrics);
@@ -313,7 +315,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
         this.#waiter.wake();
         break;
       case "log":
-        this.#logger[event.level](event.fields, event.message);
+        this.#logger[event.level](arrived(event.fields, "consumer"), event.message);
         break;
       case "metric":
         this.#metrics[event.kind](event.name, event.value, event.tags);

@@ -106,7 +106,7 @@ export class OffsetCommits {
     }
     this.#send(staged, PASSED_COMMIT_MS).catch((error: unknown) => {
       this.#options.logger.warn(
-        { error },
+        { err: error },
         "The end of a partition that was passed could not be committed; the next commit covers it.",
       );
     });

@@ -176,7 +176,7 @@ export class ProducerSwitch {
     const { logger, metrics } = this.#options;
     metrics.increment(MetricName.PRODUCER_RELOADS, 1, { status: "error" });
     logger.error(
-      { error, generation: this.#generation },
+      { err: error, settingsVersion: this.#generation },
       "The producer keeps the settings that it has, since the new ones do not work.",
     );
   }
@@ -225,7 +225,7 @@ export class ProducerSwitch {
     this.#drop(old);
     const { logger, metrics } = this.#options;
     metrics.increment(MetricName.PRODUCER_RELOADS, 1, { status: "success" });
-    logger.info({ generation: this.#generation }, "The producer has new settings.");
+    logger.info({ settingsVersion: this.#generation }, "The producer has new settings.");
   }
 
   async #drain(old: SwitchedProducer): Promise<void> {
@@ -235,13 +235,13 @@ export class ProducerSwitch {
       await old.flush(timeoutMs);
     } catch (error) {
       logger.warn(
-        { error, messages: old.inFlight },
+        { err: error, messages: old.inFlight },
         "These messages fail: they were not delivered before the time was up for new settings to come into force.",
       );
       // Nothing may follow before it is settled, and its connections are gone.
       await old
         .close(0)
-        .catch((error: unknown) => logger.error({ error }, "A producer could not be closed."));
+        .catch((error: unknown) => logger.error({ err: error }, "A producer could not be closed."));
     }
   }
 
@@ -249,7 +249,7 @@ export class ProducerSwitch {
     const { logger } = this.#options;
     producer
       .close(0)
-      .catch((error: unknown) => logger.error({ error }, "A producer could not be closed."))
+      .catch((error: unknown) => logger.error({ err: error }, "A producer could not be closed."))
       .finally(() => this.#producers.delete(producer));
   }
 }

@@ -1,6 +1,7 @@
 import type { Delivery, Producer } from "../backend/producer.ts";
 import { deadlineAfter, systemClock } from "../clock.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
+import { limitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { guardedCallback, guardedLogger, guardedMetrics } from "../guarded-sinks.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
@@ -11,6 +12,7 @@ import { Accumulator } from "./accumulator.ts";
 import { abortable, AbortedError } from "./client/abortable.ts";
 import { openProducer, type ClientPort } from "./client/io-thread.ts";
 import type { ProducerCommand, ProducerEvent } from "./client/producer-protocol.ts";
+import { arrived } from "./client/port-logger.ts";
 import { deserializeError } from "./client/serialized-error.ts";
 import { resolveProducerConfig, type KafkaProducerConfig } from "./config.ts";
 import { producerStatistics, StatisticsMetrics, type ProducerStatistics } from "./statistics.ts";
@@ -60,7 +62,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
     const resolved = resolveProducerConfig(config);
     this.#servers = resolved["bootstrap.servers"].map(({ host, port }) => `${host}:${port}`).join(", ");
     const metrics = guardedMetrics(options.metrics ?? noopMetrics);
-    this.#logger = guardedLogger(options.logger ?? stderrLogger, metrics);
+    this.#logger = limitedLogger(guardedLogger(options.logger ?? stderrLogger, metrics), systemClock);
     this.#statistics = new StatisticsMetrics(metrics);
     this.#clientId = resolved["client.id"];
     this.#onStatistics =
@@ -231,7 +233,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
         this.#broken(deserializeError(event.error, "producer"));
         break;
       case "log":
-        this.#logger[event.level](event.fields, event.message);
+        this.#logger[event.level](arrived(event.fields, "producer"), event.message);
         break;
       case "statistics": {
         const statistics = producerStatistics(this.#clientId, event.statistics, this.#accumulator.load);

@@ -131,13 +131,14 @@ export class ReloadingKafkaProducer implements Producer<KafkaPayload> {
         // Not waited for: settings that come later replace those that are not in force yet.
         this.reload(config).catch((error: unknown) => {
           // Otherwise it is in the log already.
-          if (error instanceof ConfigurationError) this.#logger.error({ error }, "New settings are wrong.");
+          if (error instanceof ConfigurationError)
+            this.#logger.error({ err: error }, "New settings are wrong.");
         });
       }
     } catch (error) {
       if (signal.aborted) return;
       this.#logger.error(
-        { error },
+        { err: error },
         "The source of settings has failed: the producer keeps those that it has, for good.",
       );
     }

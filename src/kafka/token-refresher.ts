@@ -78,11 +78,11 @@ export class TokenRefresher {
       if (this.#expiresAtMs > clock.nowMs()) {
         const expiresInMs = Math.round(this.#expiresAtMs - clock.nowMs());
         logger.warn(
-          { error, expiresInMs },
+          { err: error, expiresInMs },
           `${NAME} has failed; it is called again before the token expires.`,
         );
       } else {
-        logger.error({ error }, `${NAME} has failed, and there is no valid token; it is called again.`);
+        logger.error({ err: error }, `${NAME} has failed, and there is no valid token; it is called again.`);
       }
     } finally {
       this.#isGetting = false;

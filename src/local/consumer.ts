@@ -345,7 +345,12 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     if (this.#config["arroyo.strict.offset.reset"]) throw error;
     const to = this.#resetOffset(log, error);
     this.#core.logger.warn(
-      { topic: log.partition.topic.name, partition: log.partition.index, from: error.offset, to },
+      {
+        topic: log.partition.topic.name,
+        partition: log.partition.index,
+        offset: error.offset,
+        newOffset: to,
+      },
       "The offset was out of range: reading goes on where the reset policy says.",
     );
     return to;

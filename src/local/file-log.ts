@@ -74,7 +74,13 @@ export class FileLog implements PartitionLog {
       if (found.tornBytes > 0) {
         await handle.truncate(found.end);
         logger.warn(
-          { file, partition: partition.toString(), position: found.end, bytes: found.tornBytes },
+          {
+            file,
+            topic: partition.topic.name,
+            partition: partition.index,
+            position: found.end,
+            bytes: found.tornBytes,
+          },
           "Cut off the end of a log: its last write was not finished, and was never acknowledged.",
         );
       }

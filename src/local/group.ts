@@ -108,8 +108,8 @@ export class Group {
     const owned = [...member.owned];
     if (!this.#drop(member)) return;
     this.#options.logger.warn(
-      { group: this.#options.id, member: member.id, partitions: owned.map(String) },
-      `A member was put out of its group: ${reason}`,
+      { groupId: this.#options.id, memberId: member.id, partitions: owned.map(String), reason },
+      "A member was put out of its group.",
     );
     const unseen = new Set(member.events.withdraw(owned));
     member.events.lost(owned.filter((partition) => !unseen.has(partition)));
@@ -132,7 +132,7 @@ export class Group {
 
   #rebalance(reason: string): void {
     const { logger, id } = this.#options;
-    logger.debug({ group: id, members: this.#members.size }, `The group rebalances: ${reason}`);
+    logger.debug({ groupId: id, members: this.#members.size, reason }, "The group rebalances.");
     this.#rebalancing = true;
     const target = this.#mode === "incremental" ? this.#target() : undefined;
     for (const member of [...this.#members]) {

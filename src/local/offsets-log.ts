@@ -143,7 +143,10 @@ export class OffsetsLog {
     } catch (error) {
       // The old file is as good as before, only larger.
       rmSync(fresh, { force: true });
-      this.#options.logger.warn({ file: this.#file, error }, "The committed offsets could not be compacted.");
+      this.#options.logger.warn(
+        { file: this.#file, err: error },
+        "The committed offsets could not be compacted.",
+      );
     }
     this.#compactAt = Math.max(COMPACT_FROM_BYTES, 4 * this.#end);
   }

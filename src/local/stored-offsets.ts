@@ -1,4 +1,5 @@
 import type { Clock, ClockTimer } from "../clock.ts";
+import { limitedLogger } from "../log-limit.ts";
 import type { Logger } from "../logger.ts";
 import type { Partition } from "../message/partition.ts";
 import type { Offsets } from "./storage.ts";
@@ -17,7 +18,7 @@ export class StoredOffsets {
   #timer: ClockTimer | undefined;
 
   constructor(options: StoredOffsetsOptions) {
-    this.#options = options;
+    this.#options = { ...options, logger: limitedLogger(options.logger, options.clock) };
   }
 
   store(offsets: Offsets): void {
@@ -34,7 +35,10 @@ export class StoredOffsets {
       this.#options.commit(this.#offsets);
       this.#offsets.clear();
     } catch (error) {
-      this.#options.logger.error({ error }, "An automatic commit failed; its offsets go into the next one.");
+      this.#options.logger.warn(
+        { err: error },
+        "An automatic commit failed; its offsets go into the next one.",
+      );
       this.#schedule();
     }
   }

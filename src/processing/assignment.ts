@@ -142,7 +142,7 @@ export class Assignment<T> {
     if (deadline.aborted && !this.#lost) {
       metrics.increment(MetricName.JOIN_TIMEOUT);
       logger.warn(
-        { strategy: nameOf(this.strategy), tookMs: Math.round(clock.monotonicMs() - startedMs) },
+        { strategy: nameOf(this.strategy), lastedMs: Math.round(clock.monotonicMs() - startedMs) },
         "The strategies did not finish in time: what is not done will be handled again.",
       );
     }
@@ -157,7 +157,7 @@ export class Assignment<T> {
     try {
       this.#strategy?.terminate();
     } catch (error) {
-      this.#context.logger.error({ error }, "A strategy threw while it was terminated.");
+      this.#context.logger.error({ err: error }, "A strategy threw while it was terminated.");
     }
     this.#terminated?.();
   }

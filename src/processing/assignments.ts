@@ -84,7 +84,7 @@ export class Assignments<T> {
       await this.#create(new Map());
     } catch (error) {
       this.#context.logger.warn(
-        { error },
+        { err: error },
         "createWithPartitions does not work without partitions, so this member has no health check on standby.",
       );
     }
@@ -224,7 +224,7 @@ export class Assignments<T> {
       const complete = await assignment.drain(deadline).catch(async (error: unknown) => {
         // What was done before is done all the same.
         await this.#commitDone(assignment, commitTimeoutMs).catch((commitError: unknown) =>
-          logger.error({ error: commitError }, "The last commit failed."),
+          logger.error({ err: commitError }, "The last commit failed: what it covers will be handled again."),
         );
         throw error;
       });
@@ -277,7 +277,7 @@ export class Assignments<T> {
     this.#context.events.publish(ProcessorChannel.CHAIN, { strategy });
     // The poll that brought the assignment would go on waiting for messages, and the strategies for their first poll.
     this.#context.wakeUp.wake();
-    logger.debug({ strategy: nameOf(strategy), partitions: partitions.size }, "The strategies are made.");
+    logger.debug({ strategy: nameOf(strategy), partitionCount: partitions.size }, "The strategies are made.");
   }
 
   /** What the factory gives; undefined if the processor has to end before: a chain that comes later is terminated. */
@@ -295,7 +295,7 @@ export class Assignments<T> {
         assignment.terminate();
       })
       .catch((error: unknown) =>
-        this.#context.logger.error({ error }, "createWithPartitions failed in the shutdown."),
+        this.#context.logger.error({ err: error }, "createWithPartitions failed in the shutdown."),
       );
     return undefined;
   }

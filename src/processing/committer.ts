@@ -86,7 +86,10 @@ export class Committer<T> {
     } catch (error) {
       metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "error" });
       if (!assignment.leaving) throw error;
-      logger.warn({ error }, "A commit failed in a rebalance: the new owner handles again what it covers.");
+      logger.warn(
+        { err: error },
+        "A commit failed in a rebalance: the new owner handles again what it covers.",
+      );
       return;
     }
     metrics.increment(MetricName.COMMIT_STATUS, 1, { status: "success" });

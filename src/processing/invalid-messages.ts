@@ -75,7 +75,7 @@ export class InvalidMessages<T> {
     this.#context.events.publish(ProcessorChannel.INVALID, { partition, offset, reason });
     if (!error.logged) {
       this.#context.logger.error(
-        { partition: String(partition), offset, reason, error: error.cause },
+        { topic: partition.topic.name, partition: partition.index, offset, reason, err: error.cause },
         "A message is invalid.",
       );
     }

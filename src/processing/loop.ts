@@ -86,7 +86,7 @@ export class Loop<T> {
       try {
         await poller.poll({ maxMessages: 0 });
       } catch (error) {
-        logger.warn({ error }, "The consumer failed in the shutdown.");
+        logger.warn({ err: error }, "The consumer failed in the shutdown.");
         return;
       }
       await new Promise<void>((resolve) => clock.setTimeout(resolve, IDLE_POLL_EVERY_MS));

@@ -35,7 +35,7 @@ export class Poller<T> {
       return await this.#unlessAbandoned(options);
     } catch (error) {
       if (!RecoverableError.is(error)) throw error;
-      logger.debug({ error }, "The consumer reported something that goes away by itself.");
+      logger.debug({ err: error }, "The consumer reported something that goes away by itself.");
       await turnOfEventLoop();
       return NONE;
     } finally {

@@ -5,6 +5,7 @@ import { ONCE_PER_SECOND, type CommitPolicy } from "../commit/policy.ts";
 import { DeadLetters } from "../dlq/dead-letters.ts";
 import type { DlqPolicy } from "../dlq/policy.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError } from "../errors.ts";
+import { limitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { Topic } from "../message/topic.ts";
 import { MetricsBuffer } from "../metrics/buffer.ts";
@@ -138,7 +139,13 @@ export class StreamProcessor<T> implements AsyncDisposable {
             onError: (error) => this.#fail(error),
           });
     const inbox = new Inbox<T>(clock);
-    const invalidMessages = new InvalidMessages(inbox, { clock, logger, metrics, events, deadLetters });
+    const invalidMessages = new InvalidMessages(inbox, {
+      clock,
+      logger: limitedLogger(logger, clock),
+      metrics,
+      events,
+      deadLetters,
+    });
     this.#context = {
       consumer,
       vitals: this.vitals,
@@ -258,13 +265,13 @@ export class StreamProcessor<T> implements AsyncDisposable {
   /** After an error: nothing goes on, but what is done is committed. */
   async #abandon(): Promise<void> {
     const { logger, clock, joinTimeoutMs } = this.#context;
-    logger.error({ error: this.#failure!.error }, "The processor stops because of an error.");
+    logger.error({ err: this.#failure!.error }, "The processor stops because of an error.");
     this.#end();
     const leftMs = this.#stoppedAtMs! + joinTimeoutMs + COMMIT_TIMEOUT_MS - clock.monotonicMs();
     try {
       await this.#assignments.terminate(Math.max(0, Math.min(leftMs, COMMIT_TIMEOUT_MS)));
     } catch (error) {
-      logger.error({ error }, "The last commit failed: what it covers will be handled again.");
+      logger.error({ err: error }, "The last commit failed: what it covers will be handled again.");
     }
   }
 
@@ -281,7 +288,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
     try {
       await work();
     } catch (error) {
-      this.#context.logger.error({ error }, `Failed to ${what}.`);
+      this.#context.logger.error({ err: error }, `Failed to ${what}.`);
       this.#fail(error);
     }
   }

@@ -22,7 +22,7 @@ export function detectStuck({ vitals, timeoutMs, logger, metrics }: StuckDetecto
   let stack: { readonly stack?: string } = {};
   const watch = openWatch({ kind: "stuck", vitals: vitals.buffer, timeoutMs }, (error) =>
     logger.error(
-      { error },
+      { err: error },
       "The stuck detector has failed: nobody looks any more whether the main thread polls.",
     ),
   );
@@ -39,7 +39,7 @@ export function detectStuck({ vitals, timeoutMs, logger, metrics }: StuckDetecto
         break;
       case "free":
         logger.warn(
-          { silentMs: event.silentMs, ...stack },
+          { lastedMs: event.silentMs, ...stack },
           "The main thread polls again, after it was stuck.",
         );
         break;

@@ -126,8 +126,8 @@ export class Produce<T> implements ProcessingStrategy<T> {
       if (this.#inFlight.length > 0 && !deadline.aborted) await this.#untilEmpty(deadline);
       if (this.#inFlight.length > 0) {
         this.#runtime.logger.warn(
-          { messages: this.#inFlight.length, topic: this.#topic.name },
-          "Produce: the join ran out of time before these messages were acknowledged; they are not committed.",
+          { strategy: "Produce", topic: this.#topic.name, messages: this.#inFlight.length },
+          "The join ran out of time before these messages were acknowledged; they are not committed.",
         );
         this.#inFlight.clear();
       }

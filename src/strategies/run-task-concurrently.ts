@@ -240,8 +240,8 @@ export class RunTaskConcurrently<T, U> implements ProcessingStrategy<T> {
   /** The join ran out of time. */
   #abandon(): void {
     this.#runtime.logger.warn(
-      { tasks: this.#tasks },
-      `${STRATEGY}: the join ran out of time before these tasks were done; their messages are not committed.`,
+      { strategy: STRATEGY, tasks: this.#tasks },
+      "The join ran out of time before these tasks were done; their messages are not committed.",
     );
     this.#runner.abandon(new DeadlineError(`${STRATEGY}: the deadline of the drain has passed.`));
     this.#queue.clear();

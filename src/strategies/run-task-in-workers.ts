@@ -18,12 +18,10 @@ const OVERFLOWS = {
   input: {
     metric: MetricName.WORKERS_INPUT_OVERFLOW,
     option: "inputBlockBytes (or maxInputBlockBytes)",
-    text: "A batch for workers was split, since its messages did not fit into one block.",
   },
   output: {
     metric: MetricName.WORKERS_OUTPUT_OVERFLOW,
     option: "outputBlockBytes (or maxOutputBlockBytes)",
-    text: "A batch was split in its worker, since its results did not fit into one block.",
   },
 } as const;
 
@@ -210,15 +208,17 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
   /** Counts each batch that was split, and logs one a minute: where blocks are too small, every batch is split. */
   #overflowed(which: "input" | "output", messages: number): void {
     const { metrics, logger, clock } = this.#runtime;
-    const { metric, option, text } = OVERFLOWS[which];
+    const { metric, option } = OVERFLOWS[which];
     metrics.increment(metric);
     const nowMs = clock.monotonicMs();
     if (nowMs < (this.#nextLogMs.get(which) ?? 0)) return;
     this.#nextLogMs.set(which, nowMs + LOG_OVERFLOW_EVERY_MS);
     const { maxBytes } = this.#context[which];
     logger.warn(
-      { messages, maxBytes },
-      `${text} Raise ${option}, or have smaller batches. Logged once a minute.`,
+      { strategy: "RunTaskInWorkers", option, messages, maxBytes },
+      which === "input"
+        ? "A batch for workers was split, since its messages did not fit into one block: raise the option, or have smaller batches."
+        : "A batch was split in its worker, since its results did not fit into one block: raise the option, or have smaller batches.",
     );
   }
 
@@ -282,7 +282,7 @@ export class RunTaskInWorkers<T, U> implements ProcessingStrategy<T> {
     }
     if (this.#batches.length === 0) return;
     this.#runtime.logger.warn(
-      { batches: this.#batches.length },
+      { strategy: "RunTaskInWorkers", batches: this.#batches.length },
       "Work in workers was abandoned, since the time to finish it was over: it is done again by whoever has the partitions.",
     );
     this.#abandon();

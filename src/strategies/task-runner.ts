@@ -157,8 +157,8 @@ export class TaskRunner<T, U> {
     const { clock, logger, metrics } = this.#runtime;
     const delayMs = retry.delayMs(attempts);
     logger.debug(
-      { attempts, delayMs, error },
-      `${this.#options.strategy}: a task failed and is tried again.`,
+      { strategy: this.#options.strategy, attempts, delayMs, err: error },
+      "A task failed and is tried again.",
     );
     metrics.increment(MetricName.TASK_RETRIES, 1, { strategy: this.#options.strategy });
     await backOff(clock, delayMs, signal);

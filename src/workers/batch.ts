@@ -149,7 +149,7 @@ export class Batch<T, U> implements WorkerJob {
   failed(error: Error, index: number): void {
     this.#inWork = false;
     this.#failure = error;
-    this.logger.error({ error }, `RunTaskInWorkers failed at ${this.describe(index)}.`);
+    this.logger.error({ err: error }, `RunTaskInWorkers failed at ${this.describe(index)}.`);
     this.#context.arrived();
   }
 
@@ -185,7 +185,7 @@ export class Batch<T, U> implements WorkerJob {
     const value = results.value();
     if (tag === Tag.ERROR) {
       this.#failure = unpackThrown(value as Thrown);
-      this.logger.error({ error: this.#failure }, `A task failed in a worker at ${position(message)}.`);
+      this.logger.error({ err: this.#failure }, `A task failed in a worker at ${position(message)}.`);
       throw this.#failure;
     }
     if (tag === Tag.LEFT_OUT) {

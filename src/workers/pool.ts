@@ -1,6 +1,7 @@
 import type { ResourceLimits } from "node:worker_threads";
 import { systemClock, type Clock, type ClockTimer } from "../clock.ts";
 import { ConfigurationError, InvalidStateError, WorkerError } from "../errors.ts";
+import { limitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { WorkerJob } from "./job.ts";
@@ -95,7 +96,7 @@ export class WorkerPool implements AsyncDisposable {
       exportName: initializer.exportName,
     };
     this.#resourceLimits = options.resourceLimits;
-    this.#logger = options.logger ?? stderrLogger;
+    this.#logger = limitedLogger(options.logger ?? stderrLogger, systemClock);
     this.#clock = options.clock ?? systemClock;
     for (let i = 0; i < workers; i++) this.#start();
   }
@@ -264,7 +265,7 @@ export class WorkerPool implements AsyncDisposable {
 
   #endedIdle({ error, wasReady }: WorkerEnd): void {
     this.#logger.error(
-      { error },
+      { err: error },
       wasReady
         ? "A worker died while it was idle, or with work that was given up; it is replaced when there is work."
         : "A worker could not be started.",
@@ -286,7 +287,10 @@ export class WorkerPool implements AsyncDisposable {
     queued.deaths++;
     job.metrics.increment(MetricName.WORKER_DIED);
     if (queued.deaths <= MAX_REDOS) {
-      job.logger.warn({ error, deaths: queued.deaths }, `A worker died ${where}; its batch is done again.`);
+      job.logger.warn(
+        { err: error, deaths: queued.deaths },
+        `A worker died ${where}; its batch is done again.`,
+      );
       this.#queue.unshift(queued);
       return;
     }

@@ -23,7 +23,7 @@ class TokenWay implements Disposable {
     const log =
       (level: string) =>
       (fields: object, message: string): void => {
-        this.lines.push(`${level}: ${message} ${String((fields as { error?: unknown }).error)}`);
+        this.lines.push(`${level}: ${message} ${String((fields as { err?: unknown }).err)}`);
         this.#logged();
       };
     const logger: Logger = { debug: () => {}, info: () => {}, warn: log("warn"), error: log("error") };

@@ -95,7 +95,7 @@ describe("WorkerPool, when a worker dies", { timeout: 120_000 }, () => {
       assert.deepEqual(await driver.run("a"), ["a"]);
       await logger.logged("A worker died while it was idle");
       const { fields } = logger.lines.pop()!;
-      assert.equal((fields["error"] as Error).message, "died while idle");
+      assert.equal((fields["err"] as Error).message, "died while idle");
     }
   });
 });

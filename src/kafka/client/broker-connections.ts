@@ -120,7 +120,7 @@ export class BrokerConnections {
           initialMs: config["reconnect.backoff.ms"],
           maxMs: config["reconnect.backoff.max.ms"],
         }),
-        reachability: new Reachability(logger, `Broker ${nodeId}`, { nodeId }),
+        reachability: new Reachability(logger, `Broker ${nodeId}`, { brokerId: nodeId }),
         notBeforeMs: 0,
       };
       this.#nodes.set(nodeId, node);

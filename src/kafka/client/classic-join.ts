@@ -117,7 +117,7 @@ export class ClassicJoin {
         }
         requests.forgetCoordinator();
         this.#slow.failed(error.message);
-        logger.debug({ groupId, error }, "Joining the group failed; it is tried again.");
+        logger.debug({ groupId, err: error }, "Joining the group failed; it is tried again.");
       }
       await sleep(clock, this.#backoff.next(), signal);
     }
@@ -170,7 +170,7 @@ export class ClassicJoin {
     }
     const reason = `the coordinator answered ${request} with ${errorName(errorCode)}`;
     this.#slow.failed(reason);
-    logger.debug({ groupId, request, error: errorName(errorCode) }, "The coordinator asks to try again.");
+    logger.debug({ groupId, request, reason: errorName(errorCode) }, "The coordinator asks to try again.");
     if (errorCode === ErrorCodes.UNKNOWN_MEMBER_ID) this.#remember("");
     if (needsCoordinatorLookup(errorCode)) requests.forgetCoordinator();
     // The group has gone on without this member: what it had is with others, or soon will be.

@@ -159,7 +159,7 @@ export class ClassicMember implements Membership {
     this.#commits.set("ready", session);
     const { memberId, generationId } = session;
     logger.info(
-      { groupId, memberId, generationId, partitions: partitions.length, added: added.length },
+      { groupId, memberId, generationId, partitionCount: partitions.length, addedCount: added.length },
       "Joined the group.",
     );
     const heartbeat = new Heartbeat({
@@ -206,7 +206,10 @@ export class ClassicMember implements Membership {
     const leftMs = Math.max(0, session.cleanAtMs + rebalanceTimeoutMs - clock.monotonicMs());
     const reason = session.rejoin.value ?? "the group gives partitions to others";
     const { drainMs } = drainTimes(leftMs);
-    logger.info({ groupId, reason, partitions: partitions.length, drainMs }, "Draining before a rebalance.");
+    logger.info(
+      { groupId, reason, partitionCount: partitions.length, timeoutMs: drainMs },
+      "Draining before a rebalance.",
+    );
     const over = new AbortController();
     const end = (): void => over.abort();
     void session.gone.promise.then(end);
@@ -258,7 +261,7 @@ export class ClassicMember implements Membership {
       await requests.leave(memberId, reason, timeoutMs);
     } catch (error) {
       logger.warn(
-        { groupId, memberId, error },
+        { groupId, memberId, err: error },
         "Could not tell the coordinator that this member leaves; it will find out by the session timeout.",
       );
     }

@@ -275,7 +275,7 @@ export class Cluster {
       try {
         listener();
       } catch (error) {
-        this.#logger.error({ error }, "A listener for changes of the cluster has failed.");
+        this.#logger.error({ err: error }, "A listener for changes of the cluster has failed.");
       }
     }
   }

@@ -209,7 +209,7 @@ export class ConsumerGroupMember implements Membership {
       }
       this.#mayBeIn = true;
       requests.forgetCoordinator();
-      logger.debug({ groupId, error }, "A heartbeat was not answered; it is sent again.");
+      logger.debug({ groupId, err: error }, "A heartbeat was not answered; it is sent again.");
       return this.#again(session, error.message);
     }
     this.#unansweredSinceMs = undefined;
@@ -270,7 +270,7 @@ export class ConsumerGroupMember implements Membership {
       if (this.#unreleasedSinceMs === undefined) {
         this.#unreleasedSinceMs = nowMs;
         logger.warn(
-          { groupId, groupInstanceId: session.groupInstanceId, waitsMs: UNRELEASED_MS },
+          { groupId, groupInstanceId: session.groupInstanceId, delayMs: UNRELEASED_MS },
           "Another member has this group.instance.id still: waiting for its session to end.",
         );
       }
@@ -340,7 +340,7 @@ export class ConsumerGroupMember implements Membership {
     } catch (error) {
       this.#mayBeIn = true;
       logger.warn(
-        { groupId, memberId: this.memberId, error },
+        { groupId, memberId: this.memberId, err: error },
         "Could not tell the coordinator that this member leaves; it will find out by the session timeout.",
       );
     }

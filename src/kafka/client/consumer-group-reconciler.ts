@@ -126,7 +126,7 @@ export class Reconciler {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
     const refreshed = topics.refresh().catch((error: unknown) => {
-      logger.debug({ error }, "The metadata of a topic that was assigned could not be had.");
+      logger.debug({ err: error }, "The metadata of a topic that was assigned could not be had.");
     });
     const limit = limitMs === Infinity ? whenAborted(either) : sleep(clock, limitMs, either);
     await Promise.race([refreshed, aimed.promise, limit]);
@@ -144,7 +144,7 @@ export class Reconciler {
     const { groupId } = session;
     const { drainMs } = drainTimes(leftMs);
     logger.info(
-      { groupId, partitions: partitions.length, drainMs },
+      { groupId, partitionCount: partitions.length, timeoutMs: drainMs },
       "Draining: the group gives partitions to others.",
     );
     draining(true);

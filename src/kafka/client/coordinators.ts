@@ -79,7 +79,7 @@ export class Coordinators {
       const delayMs = backoff.next();
       if (backoff.tries === TRIES_BEFORE_TELLING) {
         logger.warn(
-          { groupId, problem },
+          { groupId, reason: problem },
           "The group's coordinator cannot be found; trying again until it can.",
         );
       }

@@ -159,7 +159,7 @@ export class FetchLane {
   #lost(error: unknown): void {
     const { logger } = this.#context;
     const delayMs = this.#backoff.next();
-    logger.debug({ nodeId: this.#broker.nodeId, error, delayMs }, "A broker cannot be fetched from");
+    logger.debug({ brokerId: this.#broker.nodeId, err: error, delayMs }, "A broker cannot be fetched from.");
     this.#broker.holdOff(delayMs);
     this.#broker.isLost = true;
     this.#context.refresh();
@@ -270,12 +270,15 @@ export class FetchLane {
     this.#unanswered += 1;
     if (this.#unanswered !== TRIES_BEFORE_TELLING) return;
     const { nodeId } = this.#broker;
-    this.#context.logger.warn({ nodeId, error }, "A broker answers none of the requests to fetch from it");
+    this.#context.logger.warn(
+      { brokerId: nodeId, err: error },
+      "A broker answers none of the requests to fetch from it.",
+    );
   }
 
   #tellAnswered(): void {
     if (this.#unanswered >= TRIES_BEFORE_TELLING) {
-      this.#context.logger.info({ nodeId: this.#broker.nodeId }, "A broker can be fetched from again");
+      this.#context.logger.info({ brokerId: this.#broker.nodeId }, "A broker can be fetched from again.");
     }
     this.#unanswered = 0;
   }

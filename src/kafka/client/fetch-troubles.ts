@@ -136,8 +136,8 @@ export class FetchTroubles {
   diverged(partition: FetchPartition, endOffset: number): void {
     const { logger } = this.#context;
     logger.warn(
-      { topic: partition.topic, partition: partition.index, offset: partition.offset, divergedAt: endOffset },
-      "The log was cut beneath the position: records that were read are not in it any more",
+      { topic: partition.topic, partition: partition.index, offset: partition.offset, endOffset },
+      "The log was cut beneath the position: records that were read are not in it any more.",
     );
     this.outOfRange(partition, endOffset);
   }
@@ -158,8 +158,8 @@ export class FetchTroubles {
     }
     const { topic, index, offset } = partition;
     this.#context.logger.warn(
-      { topic, partition: index, offset, tries: partition.corruptTries, error },
-      "Damaged records came: they are fetched again over a new connection",
+      { topic, partition: index, offset, attempts: partition.corruptTries, err: error },
+      "Damaged records came: they are fetched again over a new connection.",
     );
     this.#retryLater(partition);
   }
@@ -199,8 +199,8 @@ export class FetchTroubles {
       const { topic, index, offset, trouble } = partition;
       if (partition.troubleIsLogged) {
         this.#context.logger.info(
-          { topic, partition: index, offset, trouble },
-          "A partition is fetched again",
+          { topic, partition: index, offset, reason: trouble },
+          "A partition is fetched again.",
         );
       }
       partition.trouble = undefined;
@@ -240,7 +240,10 @@ export class FetchTroubles {
     if (partition.troubleIsLogged) return;
     partition.troubleIsLogged = true;
     const { topic, index, offset, trouble } = partition;
-    this.#context.logger.warn({ topic, partition: index, offset, trouble }, "A partition cannot be fetched");
+    this.#context.logger.warn(
+      { topic, partition: index, offset, reason: trouble },
+      "A partition cannot be fetched.",
+    );
   }
 
   #retryLater(partition: FetchPartition): void {

@@ -161,7 +161,7 @@ export class Fetcher {
   }
 
   #crashed(error: unknown): void {
-    this.#context.logger.error({ error }, "Fetching has failed in a way that is a bug of this library");
+    this.#context.logger.error({ err: error }, "Fetching has failed in a way that is a bug of this library.");
     for (const partition of [...this.#partitions.values()]) {
       this.#troubles.fail(partition, "an error that should not happen", { cause: error });
     }

@@ -63,7 +63,10 @@ export class Heartbeat {
       }
       // The coordinator may be another by now, and nothing else might ask: a quiet topic has no commits.
       requests.forgetCoordinator();
-      logger.debug({ groupId: session.groupId, error }, "A heartbeat was not answered; it is sent again.");
+      logger.debug(
+        { groupId: session.groupId, err: error },
+        "A heartbeat was not answered; it is sent again.",
+      );
       return false;
     }
     switch (errorCode) {

@@ -87,7 +87,7 @@ class OffsetLookup {
       this.#needsRefresh = false;
       await sleep(this.#retrying.clock, this.#retrying.backoff.next(), signal);
     }
-    if (this.#isLogged) this.#options.logger?.info({}, "Offsets that were waited for are there now");
+    if (this.#isLogged) this.#options.logger?.info({}, "Offsets that were waited for are there now.");
     if (typeof which === "number") await this.#replaceNone(partitions);
     return this.#found;
   }
@@ -96,12 +96,11 @@ class OffsetLookup {
   #log(): void {
     if (this.#isLogged) return;
     this.#isLogged = true;
-    const partitions = Object.fromEntries(
-      [...this.#missing.keys()].map((key) => [key, this.#troubles.get(key) ?? "no answer"]),
-    );
+    const partitions = [...this.#missing.keys()];
+    const reasons = new Set(partitions.map((key) => this.#troubles.get(key) ?? "no answer"));
     this.#options.logger?.warn(
-      { partitions },
-      "The offsets to read some partitions from cannot be had yet; they are waited for",
+      { partitions, reason: [...reasons].join("; ") },
+      "The offsets to read some partitions from cannot be had yet; they are waited for.",
     );
   }
 

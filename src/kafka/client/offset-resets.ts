@@ -65,7 +65,7 @@ export class OffsetResets {
       if (epochOf(position) !== epoch) return;
       if (to === undefined) throw new ConsumerError(`No broker has told an offset for ${topic}[${index}].`);
       logger.warn(
-        { topic, partition: index, from: offset, to: to.offset },
+        { topic, partition: index, offset, newOffset: to.offset },
         "The offset was out of range: reading goes on where the reset policy says.",
       );
       if (to.offset < offset || isOtherTopic === true) {

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import type { LogFields, Logger } from "../../logger.ts";
 import type { LogEvent } from "./protocol.ts";
-import { serializeError } from "./serialized-error.ts";
+import { deserializeError, serializeError, type SerializedError } from "./serialized-error.ts";
 
 /** Sends log lines of an engine to the logger on the main thread. */
 export function portLogger(send: (event: LogEvent) => void): Logger {
@@ -10,6 +10,13 @@ export function portLogger(send: (event: LogEvent) => void): Logger {
     (fields: LogFields, message: string): void =>
       send({ type: "log", level, fields: crossing(fields), message });
   return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+}
+
+/** The fields of a line as they were before they crossed: a logger's serializer for `err` expects an error. */
+export function arrived(fields: LogFields, side: "consumer" | "producer"): LogFields {
+  const { err } = fields;
+  if (typeof err !== "object" || err === null) return fields;
+  return { ...fields, err: deserializeError(err as SerializedError, side) };
 }
 
 /** Errors are made plain, and anything else that cannot cross becomes a string: a log line must never throw. */

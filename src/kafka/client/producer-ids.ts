@@ -97,7 +97,7 @@ export class ProducerIds {
       }
       // A broker that is away, or whose credentials are still on their way there. Others are faults.
       if (!(error instanceof ArroyoError)) {
-        logger.error({ error }, "An InitProducerId request has failed.");
+        logger.error({ err: error }, "An InitProducerId request has failed.");
       }
       this.#askLater(error instanceof Error ? error.message : String(error));
       return;
@@ -128,7 +128,10 @@ export class ProducerIds {
     this.problem = `The brokers have not given this producer an id yet: ${problem}`;
     const delayMs = this.#backoff.next();
     if (this.#backoff.tries === TRIES_BEFORE_TELLING) {
-      this.#options.logger.warn({ problem }, "The producer gets no id from the brokers; trying again.");
+      this.#options.logger.warn(
+        { reason: problem },
+        "The producer gets no id from the brokers; trying again.",
+      );
     }
     this.#timer = this.#options.clock.setTimeout(() => void this.#ask(), delayMs);
   }

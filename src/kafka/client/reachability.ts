@@ -21,7 +21,7 @@ export class Reachability {
     const trouble = error instanceof ArroyoError ? error.code : "unknown";
     if (trouble === this.#trouble) return;
     this.#trouble = trouble;
-    const fields = { ...this.#fields, error: error instanceof Error ? error.message : String(error) };
+    const fields = { ...this.#fields, reason: error instanceof Error ? error.message : String(error) };
     if (error instanceof AuthenticationError) {
       this.#logger.error(fields, `${this.#what} refuses the credentials; trying again until it takes them.`);
     } else {

@@ -230,7 +230,7 @@ export class Sender {
       problem = error instanceof Error ? error.message : String(error);
       // Of those of this client, some say whose retries have failed for long; others are faults.
       if (!(error instanceof ArroyoError))
-        this.#logger.error({ error, nodeId }, "A Produce request has failed.");
+        this.#logger.error({ err: error, brokerId: nodeId }, "A Produce request has failed.");
     }
     if (this.#isClosed) return;
     this.#requests.end(underWay);
@@ -301,7 +301,10 @@ export class Sender {
       return;
     }
     const error = fencedBatch(topic, index, answer.errorCode);
-    this.#logger.error({ topic, partition: index }, error.message);
+    this.#logger.error(
+      { topic, partition: index, err: error },
+      "A batch was refused: another producer writes with the same id.",
+    );
     this.#events.failed([batch.id], error);
   }
 
@@ -315,7 +318,7 @@ export class Sender {
     }
     if (tries === TRIES_BEFORE_TELLING) {
       this.#logger.warn(
-        { topic, partition: index, problem },
+        { topic, partition: index, reason: problem },
         "A batch cannot be delivered; trying again until it can.",
       );
     }
@@ -376,7 +379,7 @@ export class Sender {
         const problem = String(error);
         if (ClosedError.is(error) || problem === this.#refreshProblem) return;
         this.#refreshProblem = problem;
-        this.#logger.error({ error }, "The leaders of partitions cannot be found.");
+        this.#logger.error({ err: error }, "The leaders of partitions cannot be found.");
       },
     );
   }

@@ -25,7 +25,7 @@ export class SlowJoin {
     if (this.#warned || nowMs - this.#sinceMs < WARN_AFTER_MS) return;
     this.#warned = true;
     this.#logger.warn(
-      { groupId: this.#groupId, reason, sinceMs: nowMs - this.#sinceMs },
+      { groupId: this.#groupId, reason, lastedMs: nowMs - this.#sinceMs },
       "The group has not let this member in for a while; it is tried again until it works.",
     );
   }
@@ -34,7 +34,7 @@ export class SlowJoin {
   joined(): void {
     if (this.#warned && this.#sinceMs !== undefined) {
       this.#logger.info(
-        { groupId: this.#groupId, afterMs: this.#clock.monotonicMs() - this.#sinceMs },
+        { groupId: this.#groupId, lastedMs: this.#clock.monotonicMs() - this.#sinceMs },
         "The group has let this member in after all.",
       );
     }

@@ -96,7 +96,7 @@ export class ConsumerStatisticsCollector {
       await this.#askForEnds();
     } catch (error) {
       // Statistics are no reason to fail: the ends are as old as they were.
-      this.#options.logger.debug({ error }, "The ends of partitions could not be asked for.");
+      this.#options.logger.debug({ err: error }, "The ends of partitions could not be asked for.");
     }
     if (!closed.aborted) send({ type: "statistics", statistics: this.#collect() });
   }

@@ -38,7 +38,10 @@ export class StoredOffsets {
     try {
       await this.#options.commits.commit([...offsets.values()], timeoutMs);
     } catch (error) {
-      this.#options.logger.warn({ error }, "An automatic commit failed; its offsets go into the next one.");
+      this.#options.logger.warn(
+        { err: error },
+        "An automatic commit failed; its offsets go into the next one.",
+      );
       const newer = this.#offsets;
       this.#offsets = offsets;
       if (!this.#closed) this.store([...newer.values()]);

@@ -124,7 +124,7 @@ test("a partition without a leader waits alone, and somebody is told why", async
   assert.deepEqual(world.announced, ["0@7! 2@9!"], "an offset that is committed needs no leader");
   assert.deepEqual(world.warnings, []);
   await world.pass(10_000);
-  assert.deepEqual(world.warnings, [{ partitions: { "orders:1": "it has no leader" } }]);
+  assert.deepEqual(world.warnings, [{ partitions: ["orders:1"], reason: "it has no leader" }]);
   world.cluster.setLeaders([1, 3, 3]);
   await world.pass(2_000);
   await world.done;
