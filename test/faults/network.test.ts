@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as wait } from "node:timers/promises";
-import { handledIn, Scratch } from "../kafka/e2e/member-process.ts";
+import { handledIn } from "../kafka/e2e/journal.ts";
+import { Scratch } from "../kafka/e2e/member-process.ts";
 import { kafkaTest } from "../kafka/kafka-test.ts";
 import { ApiKeys, KafkaProxy, type Passing, type Verdict } from "../kafka/proxy.ts";
 import { PROTOCOLS, Scene, type Protocol } from "./scene.ts";
@@ -113,8 +114,8 @@ kafkaTest(
     const values = Array.from({ length: scene.acknowledged.count }, (_, value) => String(value));
     for (const group of scene.groups) {
       for (const member of [...group.members]) await group.part(member, "SIGTERM");
-      assert.deepEqual(group.complaints, [], group.name);
-      const { lost, again } = group.verdict(scene.acknowledged);
+      const { lost, again, complaints } = group.verdict(scene.acknowledged);
+      assert.deepEqual(complaints, [], group.name);
       assert.equal(lost, 0, group.name);
       assert.ok(
         again === 0 || group.count("arroyo.consumer.kafka.lost") > 0,

@@ -4,7 +4,8 @@ import { watch } from "node:fs/promises";
 import { fill } from "../fill.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
 import { assertHandledOnceInOrder, assertNothingLost } from "./judge.ts";
-import { handledIn, MemberProcess, Scratch, type MemberSettings } from "./member-process.ts";
+import { handledIn } from "./journal.ts";
+import { MemberProcess, Scratch, type MemberSettings } from "./member-process.ts";
 
 /** The shortest that a broker allows by default. */
 const SESSION_MS = 6_000;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { fill } from "../fill.ts";
 import { kafkaTest, ownKafkaTest } from "../kafka-test.ts";
 import { assertHandledOnceInOrder, assertNothingLost, handledAgain } from "./judge.ts";
-import { handledIn, MemberProcess, Scratch } from "./member-process.ts";
+import { handledIn } from "./journal.ts";
+import { MemberProcess, Scratch } from "./member-process.ts";
 
 kafkaTest(
   "kill -9 in mid-stream, then restart: nothing is lost, and only what was not committed is handled again",

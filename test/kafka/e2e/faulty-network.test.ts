@@ -12,7 +12,7 @@ import { fill } from "../fill.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
 import { ApiKeys, KafkaProxy } from "../proxy.ts";
 import { assertHandledOnceInOrder } from "./judge.ts";
-import type { HandledMessage } from "./member-process.ts";
+import type { HandledMessage } from "./journal.ts";
 
 interface Run {
   readonly handled: readonly HandledMessage[];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { HandledMessage } from "./member-process.ts";
+import type { HandledMessage } from "./journal.ts";
 
 /** Every message from 0 up to the end of each partition was handled at least once. */
 export function assertNothingLost(

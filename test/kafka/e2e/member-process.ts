@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,6 +9,7 @@ import type { HealthMemberSettings } from "./health-member.ts";
 export interface MemberSettings {
   readonly config: Readonly<Record<string, unknown>>;
   readonly topic: string;
+  /** Where its journal goes. */
   readonly handledPath: string;
   readonly healthPath?: string | undefined;
   /** Block the main thread in the handler of this value, for so long, or until this file exists if that is sooner. */
@@ -19,12 +20,6 @@ export interface MemberSettings {
   /** What each message takes, with the main thread blocked. */
   readonly handleMs?: number | undefined;
   readonly joinTimeoutMs?: number | undefined;
-}
-
-export interface HandledMessage {
-  readonly partition: number;
-  readonly offset: number;
-  readonly value: string;
 }
 
 /** A folder that is gone after the test. */
@@ -38,23 +33,6 @@ export class Scratch implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
   }
-}
-
-/** What was handled, in the order in which it was, as the file says. */
-export function handledIn(path: string): HandledMessage[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return [];
-  }
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => {
-      const [partition = "", offset = "", value = ""] = line.split(" ");
-      return { partition: Number(partition), offset: Number(offset), value };
-    });
 }
 
 /** A consumer in a process of its own. It is killed at the end of the test if it still runs. */
@@ -87,11 +65,11 @@ export class MemberProcess implements AsyncDisposable {
 
   /** Resolves once it has said a line that matches; fails when it ends before. */
   async says(pattern: RegExp, count: number = 1): Promise<void> {
-    await this.#until(() => this.said.filter((line) => pattern.test(line)).length >= count, String(pattern));
+    await this.until(() => this.said.filter((line) => pattern.test(line)).length >= count, String(pattern));
   }
 
   async complains(pattern: RegExp): Promise<void> {
-    await this.#until(() => pattern.test(this.stderr), String(pattern));
+    await this.until(() => pattern.test(this.stderr), String(pattern));
   }
 
   count(pattern: RegExp): number {
@@ -114,7 +92,8 @@ export class MemberProcess implements AsyncDisposable {
     await this.#exited;
   }
 
-  async #until(isSo: () => boolean, what: string): Promise<void> {
+  /** Resolves once that is so; fails when it ends before. */
+  async until(isSo: () => boolean, what: string): Promise<void> {
     while (!isSo()) {
       if (this.child.exitCode !== null || this.child.signalCode !== null) {
         throw new Error(`The member ended before ${what}. It said:\n${this.said.join("\n")}\n${this.stderr}`);

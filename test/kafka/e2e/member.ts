@@ -1,23 +1,29 @@
-import { closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { subscribe } from "node:diagnostics_channel";
+import { existsSync, writeSync } from "node:fs";
 import {
   CommitOffsets,
   Healthcheck,
+  MetricName,
+  ProcessorChannel,
   RunTask,
   StreamProcessor,
   silentLogger,
   type Message,
+  type Partition,
   type ProcessingStrategy,
+  type ProcessorEvents,
 } from "../../../src/index.ts";
 import { KafkaConsumer, type KafkaConsumerConfig, type KafkaPayload } from "../../../src/kafka/index.ts";
+import { Journal } from "./journal.ts";
 import type { MemberSettings } from "./member-process.ts";
 
 /**
  * A consumer as a service would be: the seed page's pipeline in a process of its own. It writes every message that it has
- * handled to a file before it goes on, so that the test knows what was handled even after a kill -9.
+ * handled to its journal before it goes on, so that the test knows what was handled even after a kill -9.
  */
 
 const settings = JSON.parse(process.env["MEMBER"] ?? "{}") as MemberSettings;
-const handled = openSync(settings.handledPath, "a");
+using journal = new Journal(settings.handledPath);
 
 function say(event: string): void {
   writeSync(1, `${event}\n`);
@@ -40,9 +46,26 @@ function handleMessage(message: Message<KafkaPayload>): KafkaPayload {
   }
   if (text === settings.throwOn) throw new Error(`cannot handle ${text}`);
   if (settings.handleMs !== undefined) block(settings.handleMs);
-  writeSync(handled, `${message.partition?.index} ${message.offset} ${text}\n`);
+  journal.handled({ partition: message.partition!.index, offset: message.offset!, value: text });
   return message.payload;
 }
+
+function on<Name extends ProcessorChannel>(
+  name: Name,
+  listener: (event: ProcessorEvents[Name]) => void,
+): void {
+  subscribe(name, (event) => listener(event as ProcessorEvents[Name]));
+}
+
+const offsetsOf = (offsets: ReadonlyMap<Partition, number>): Map<number, number> =>
+  new Map([...offsets].map(([{ index }, offset]) => [index, offset]));
+const indexesOf = (partitions: readonly Partition[]): number[] => partitions.map(({ index }) => index);
+
+on(ProcessorChannel.ASSIGNED, ({ partitions }) => journal.assigned({ offsets: offsetsOf(partitions) }));
+on(ProcessorChannel.REVOKED, ({ partitions }) => journal.revoked({ partitions: indexesOf(partitions) }));
+on(ProcessorChannel.REVOKED, ({ partitions }) => say(`revoked ${indexesOf(partitions).join(",")}`));
+on(ProcessorChannel.LOST, ({ partitions }) => journal.lost({ partitions: indexesOf(partitions) }));
+on(ProcessorChannel.COMMITTED, ({ offsets }) => journal.committed({ offsets: offsetsOf(offsets) }));
 
 const processor = new StreamProcessor<KafkaPayload>({
   consumer: new KafkaConsumer(settings.config as KafkaConsumerConfig, {
@@ -60,6 +83,14 @@ const processor = new StreamProcessor<KafkaPayload>({
   }),
   topic: settings.topic,
   logger: silentLogger,
+  metrics: {
+    increment: (name, _value, tags) => {
+      const isLate = name === MetricName.JOIN_TIMEOUT;
+      if (isLate || (name === MetricName.COMMIT_STATUS && tags?.["status"] === "error")) journal.late();
+    },
+    gauge: () => {},
+    timing: () => {},
+  },
   factory: {
     createWithPartitions(commit, partitions): ProcessingStrategy<KafkaPayload> {
       say(`assigned ${[...partitions.keys()].map(({ index }) => index).join(",")}`);
@@ -79,6 +110,4 @@ try {
 } catch (error) {
   say(`failed ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
-} finally {
-  closeSync(handled);
 }

@@ -1,12 +1,7 @@
 import { fill } from "../fill.ts";
 import type { KafkaTest } from "../kafka-test.ts";
-import {
-  handledIn,
-  MemberProcess,
-  type HandledMessage,
-  type MemberSettings,
-  type Scratch,
-} from "./member-process.ts";
+import { handledIn, type HandledMessage } from "./journal.ts";
+import { MemberProcess, type MemberSettings, type Scratch } from "./member-process.ts";
 
 const PARTITIONS = 6;
 

@@ -13,7 +13,7 @@ import { RecordingMetrics } from "../../../src/testing/index.ts";
 import { fill } from "../fill.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
 import { assertNothingLost, handledAgain } from "./judge.ts";
-import type { HandledMessage } from "./member-process.ts";
+import type { HandledMessage } from "./journal.ts";
 
 const PARTITIONS = 2;
 const EACH = 30;
