@@ -190,7 +190,7 @@ export class CommitQueue {
         for (const request of requests) this.#settle(request, () => request.reject(failure(request, error)));
         return undefined;
       }
-      logger.debug({ groupId: session.groupId, error }, "A commit was not answered; it is tried again.");
+      logger.debug({ groupId: session.groupId, err: error }, "A commit was not answered; it is tried again.");
       forgetCoordinator();
       return { problem: error };
     }
@@ -253,9 +253,11 @@ export class CommitQueue {
     const partitions: string[] = [];
     for (const [key, code] of codes) {
       const since = this.#unknownSinceMs.get(key);
-      if (code !== ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION) this.#unknownSinceMs.delete(key);
-      else if (since === undefined) this.#unknownSinceMs.set(key, now);
-      else if (now - since >= UNKNOWN_TOPIC_MS) {
+      // Its topic was made again: that is no matter of waiting.
+      const isGone = code === ErrorCodes.INCONSISTENT_TOPIC_ID;
+      if (!isGone && code !== ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION) this.#unknownSinceMs.delete(key);
+      else if (!isGone && since === undefined) this.#unknownSinceMs.set(key, now);
+      else if (isGone || now - (since ?? now) >= UNKNOWN_TOPIC_MS) {
         gone.add(key);
         if (since !== -Infinity) partitions.push(key);
         // Told of once.

@@ -14,6 +14,7 @@ import { HandOvers } from "./hand-overs.ts";
 import { Holdings } from "./holdings.ts";
 import { makeMembership } from "./make-membership.ts";
 import type { Membership, MembershipEvents } from "./membership.ts";
+import { idOf } from "./metadata.ts";
 import { commitOffsets } from "./offset-store.ts";
 import { OffsetResets } from "./offset-resets.ts";
 import { resolvePositions } from "./offset-resolution.ts";
@@ -113,7 +114,12 @@ export class ConsumerEngine {
     });
     this.#commits = new CommitQueue({
       commit: async (session, offsets, timeoutMs) => {
-        const codes = await commitOffsets(this.#cluster, session, offsets, timeoutMs);
+        const ofTopics = offsets.map((each) => ({
+          ...each,
+          topicId: this.#holdings.topicIdOf(each),
+          isFetched: this.#fetcher.isFetching(each),
+        }));
+        const codes = await commitOffsets(this.#cluster, session, ofTopics, timeoutMs);
         this.#statistics?.committed(offsets, codes);
         return codes;
       },
@@ -141,6 +147,7 @@ export class ConsumerEngine {
     );
     this.#holdings = new Holdings({
       fetcher: this.#fetcher,
+      topicIdOf: (topic) => idOf(this.#cluster.topic(topic)),
       handOvers: this.#handOvers,
       stored: this.#stored,
       commits: this.#commits,
@@ -349,7 +356,7 @@ export class ConsumerEngine {
         whenAborted(ended.signal),
       ]);
     } catch (error) {
-      this.#logger.warn({ error }, "Closing did not go as it should; the connections are dropped.");
+      this.#logger.warn({ err: error }, "Closing did not go as it should; the connections are dropped.");
     }
     timer.cancel();
     this.#closed.abort();

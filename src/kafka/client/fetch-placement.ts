@@ -3,10 +3,7 @@ import { FetchBroker } from "./fetch-broker.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchPartition } from "./fetch-partition.ts";
 import type { FetchTroubles } from "./fetch-troubles.ts";
-import type { Leader, TopicMetadata } from "./metadata.ts";
-
-/** Of a topic that does not exist. */
-const NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000";
+import { idOf, type Leader, type TopicMetadata } from "./metadata.ts";
 
 /** Which broker each partition is fetched from, by the metadata as it changes. */
 export class FetchPlacement {
@@ -107,7 +104,7 @@ export class FetchPlacement {
 
   #isUnknown(topic: TopicMetadata, index: number): boolean {
     if (topic.errorCode !== ErrorCodes.NONE) return topic.errorCode === ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION;
-    return topic.topicId === NO_TOPIC_ID || !topic.partitions.some((partition) => partition.index === index);
+    return idOf(topic) === undefined || !topic.partitions.some((partition) => partition.index === index);
   }
 
   #broker(nodeId: number): FetchBroker {

@@ -105,6 +105,10 @@ export class Fetcher {
     if (this.#context.budget.credit(key, bytes)) this.#partitions.get(key)?.broker?.wake();
   }
 
+  isFetching(id: PartitionId): boolean {
+    return this.#partitions.has(partitionKey(id));
+  }
+
   /** Where each partition that is fetched is. */
   fetching(): readonly PartitionFetching[] {
     return [...this.#partitions.values()].map((partition) => ({

@@ -15,6 +15,8 @@ export interface HoldingsOptions {
     start(positions: readonly FetchPosition[]): void;
     stop(partitions: readonly PartitionId[]): void;
   };
+  /** The id of a topic, as far as it is known now. */
+  readonly topicIdOf: (topic: string) => string | undefined;
   readonly handOvers: HandOvers;
   /** Offsets that wait for the next automatic commit. */
   readonly stored: {
@@ -46,6 +48,8 @@ interface Held extends PartitionId {
   announced: boolean;
   /** The epoch that it is fetched under, once it is. */
   epoch: number | undefined;
+  /** The topic that it is fetched from; unknown before, and where the brokers had not told it then. */
+  topicId?: string | undefined;
 }
 
 /** The look-up of an assignment's positions. */
@@ -86,6 +90,11 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
     return this.#held.get(partitionKey(partition))?.epoch;
   }
 
+  /** The topic that a partition is fetched from: a topic that is made again has the name, but not the id. */
+  topicIdOf(partition: PartitionId): string | undefined {
+    return this.#held.get(partitionKey(partition))?.topicId;
+  }
+
   /** Starts or moves the fetching of what is ours; the rest is passed over. */
   fetch(positions: readonly FetchPosition[]): void {
     const ours: FetchPosition[] = [];
@@ -93,6 +102,7 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
       const held = this.#held.get(partitionKey(position));
       if (held === undefined) continue;
       held.epoch = position.epoch;
+      held.topicId = position.topicId ?? this.#options.topicIdOf(position.topic);
       ours.push(position);
     }
     if (ours.length > 0) this.#options.fetcher.start(ours);

@@ -26,6 +26,14 @@ export interface TopicMetadata {
   readonly partitions: readonly PartitionMetadata[];
 }
 
+/** Of a topic that does not exist. */
+const NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000";
+
+/** The id of a topic, where it is known to exist, or to have existed. */
+export function idOf(topic: TopicMetadata | undefined): string | undefined {
+  return topic === undefined || topic.topicId === NO_TOPIC_ID ? undefined : topic.topicId;
+}
+
 /** Who leads a partition. */
 export interface Leader {
   readonly nodeId: number;

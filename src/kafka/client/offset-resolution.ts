@@ -9,11 +9,9 @@ import {
   type ListOffsetsCluster,
   type ListOffsetsOptions,
 } from "./list-offsets.ts";
+import { idOf } from "./metadata.ts";
 import { fetchCommitted, type OffsetStoreCluster } from "./offset-store.ts";
 import { partitionKey, type AssignedPartition, type PartitionId } from "./protocol.ts";
-
-/** Of a topic that does not exist. */
-const NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000";
 
 /** Each announcement is a rebalance for the strategies: what comes within so long of each other goes into one. */
 const GATHER_MS = 1_000;
@@ -46,7 +44,7 @@ export async function resolvePositions(
   const gathered = new Gathered(partitions.length, options.found, clock);
   const found = gathered.add.bind(gathered);
   // As of before the offsets are asked for: were the topic made again meanwhile, they would be of the old one.
-  const topicIds = new Map(partitions.map(({ topic }) => [topic, cluster.topic(topic)?.topicId]));
+  const topicIds = new Map(partitions.map(({ topic }) => [topic, idOf(cluster.topic(topic))]));
   const resets: Promise<unknown>[] = [];
   const failed = Promise.withResolvers<never>();
   const committed = fetchCommitted(cluster, session, partitions, signal, {
@@ -62,9 +60,7 @@ export async function resolvePositions(
           missing.push({ topic, index });
           continue;
         }
-        const id = topicIds.get(topic);
-        const topicId = id === NO_TOPIC_ID ? undefined : id;
-        positions.push({ topic, index, ...position, isCommitted: true, topicId });
+        positions.push({ topic, index, ...position, isCommitted: true, topicId: topicIds.get(topic) });
       }
       if (positions.length > 0) found(positions);
       if (missing.length === 0) return;

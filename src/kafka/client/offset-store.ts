@@ -8,11 +8,15 @@ import type { Cluster, ConnectionPurpose } from "./cluster.ts";
 import { ErrorCodes, errorName, isRetriable, needsCoordinatorLookup } from "./error-codes.ts";
 import { sleep } from "./latch.ts";
 import { partitionKey, type PartitionId } from "./protocol.ts";
+import { findRemade, type OfTopic } from "./remade-topics.ts";
 import { Retrying, type RetryOptions } from "./retrying.ts";
 import { TransportError } from "./transport-error.ts";
 
 /** What the group's offsets need of the cluster. */
-export interface OffsetStoreCluster extends Pick<Cluster, "coordinator" | "forgetCoordinator"> {
+export interface OffsetStoreCluster extends Pick<
+  Cluster,
+  "coordinator" | "forgetCoordinator" | "topic" | "refresh"
+> {
   connection(nodeId: number, purpose: ConnectionPurpose): Promise<Pick<BrokerConnection, "request">>;
 }
 
@@ -45,7 +49,7 @@ export interface CommittingMember {
   readonly groupInstanceId: string | null;
 }
 
-export interface OffsetToCommit extends PartitionId, CommittedOffset {
+export interface OffsetToCommit extends PartitionId, CommittedOffset, OfTopic {
   readonly metadata?: string | undefined;
 }
 
@@ -129,7 +133,7 @@ export async function fetchCommitted(
       options.logger?.warn(
         { groupId, partitions: missing.map(partitionKey) },
         "The group's offsets of some partitions cannot be had yet (an open transaction may be about to change them, or " +
-          "the coordinator does not answer); they are waited for",
+          "the coordinator does not answer); they are waited for.",
       );
     }
     if (missing.length > 0) await sleep(retrying.clock, retrying.backoff.next(), signal);
@@ -186,7 +190,8 @@ function stillMissing(
  * Nothing is tried again here: whether an offset may still be committed is for the caller to say, each time. The codes
  * after which another try makes sense: COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR and COORDINATOR_NOT_AVAILABLE (look
  * the coordinator up anew), REBALANCE_IN_PROGRESS (under the next generation, if the partition stays ours),
- * UNKNOWN_TOPIC_OR_PARTITION, and those that {@link isRetriable} knows.
+ * UNKNOWN_TOPIC_OR_PARTITION, and those that {@link isRetriable} knows. Not so INCONSISTENT_TOPIC_ID: that says that the
+ * topic was made again, and that the offset was not sent for that reason.
  *
  * @throws TransportError when no answer came within `timeoutMs`, the search for the coordinator included: the offsets may
  * be committed or not. InvalidStateError for a commit that names no member or generation: a group without members would
@@ -213,7 +218,12 @@ export async function commitOffsets(
   try {
     const nodeId = await abortable(cluster.coordinator(groupId), deadline);
     const connection = await abortable(cluster.connection(nodeId, "group"), deadline);
-    const topics = Map.groupBy(offsets, (offset) => offset.topic);
+    const lookup = { clock, timeoutMs, signal: deadline };
+    const remade = await findRemade(cluster, offsets, lookup);
+    for (const offset of remade) codes.set(partitionKey(offset), ErrorCodes.INCONSISTENT_TOPIC_ID);
+    const sent = offsets.filter((offset) => !remade.has(offset));
+    if (sent.length === 0) return codes;
+    const topics = Map.groupBy(sent, (offset) => offset.topic);
     const request = {
       groupId,
       generationIdOrMemberEpoch: generationId,
@@ -236,6 +246,9 @@ export async function commitOffsets(
         codes.set(partitionKey({ topic: name, index }), errorCode);
       }
     }
+    // It may be about to be made again: the next try is to know. Without the metadata it goes by what is known.
+    if ([...codes.values()].includes(ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION))
+      cluster.refresh().catch(() => {});
   } catch (error) {
     if (!(error instanceof AbortedError)) throw error;
     throw new TransportError(`No coordinator of group ${groupId} could be reached within ${timeoutMs} ms.`, {

@@ -22,14 +22,14 @@ export class AnsweringCluster<Request, Response> {
   }
 
   /** Node ids of the leaders of the topic `orders`. */
-  setLeaders(leaders: readonly (number | undefined)[]): void {
+  setLeaders(leaders: readonly (number | undefined)[], topicId: string = TOPIC_ID): void {
     const partitions = leaders.map((leader, index) => ({
       index,
       errorCode: 0,
       leader: leader ?? -1,
       leaderEpoch: 5,
     }));
-    this.#topic = { name: "orders", topicId: TOPIC_ID, errorCode: 0, isInternal: false, partitions };
+    this.#topic = { name: "orders", topicId, errorCode: 0, isInternal: false, partitions };
   }
 
   setTopicError(errorCode: number): void {

@@ -12,6 +12,7 @@ import { commitOffsets, fetchCommitted } from "../../../src/kafka/client/offset-
 import { TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { MockClock } from "../../../src/testing/mock-clock.ts";
 import { AnsweringCluster } from "./answering-cluster.ts";
+import { TOPIC_ID } from "./fetch-bytes.ts";
 import { settle } from "./fetch-harness.ts";
 
 const GROUP = { groupId: "readers" };
@@ -245,6 +246,72 @@ test("a commit names member and generation, carries leader epochs, and gives bac
       },
     ],
   });
+});
+
+const BEFORE = "d9a0c1f2-0000-4000-8000-000000000001";
+
+test("what was read of a topic before it was made again is not sent; what is not fetched is looked up for that", async () => {
+  const cluster = new AnsweringCluster<OffsetCommitRequest, OffsetCommitResponse>([1, 1]);
+  cluster.answer = () => ({
+    topics: [{ name: "orders", partitions: [{ partitionIndex: 1, errorCode: 0 }] }],
+  });
+  const offsets = (isFetched: boolean) => [
+    { ...ONE, offset: 100, leaderEpoch: 4, topicId: BEFORE, isFetched },
+    { ...TWO, offset: 200, leaderEpoch: 4, topicId: TOPIC_ID, isFetched: true },
+  ];
+  for (const isFetched of [true, false]) {
+    const codes = await commitOffsets(cluster, MEMBER, offsets(isFetched), 1_000);
+    assert.deepEqual(
+      [...codes],
+      [
+        ["orders:0", ErrorCodes.INCONSISTENT_TOPIC_ID],
+        ["orders:1", 0],
+      ],
+    );
+    assert.deepEqual(
+      cluster.asked
+        .at(-1)
+        ?.request.topics.map(({ partitions }) => partitions.map((each) => each.partitionIndex)),
+      [[1]],
+    );
+    assert.equal(cluster.refreshes, isFetched ? 0 : 1);
+  }
+  await commitOffsets(cluster, MEMBER, offsets(true).slice(0, 1), 1_000);
+  assert.equal(cluster.asked.length, 2, "nothing is left to send");
+});
+
+test("while a topic is not known, each commit is sent only after a look whether it was made again", async () => {
+  const cluster = new AnsweringCluster<OffsetCommitRequest, OffsetCommitResponse>([1]);
+  const errorCode = ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION;
+  cluster.answer = () => ({ topics: [{ name: "orders", partitions: [{ partitionIndex: 0, errorCode }] }] });
+  const commit = () =>
+    commitOffsets(
+      cluster,
+      MEMBER,
+      [{ ...ONE, offset: 1, leaderEpoch: 0, topicId: TOPIC_ID, isFetched: true }],
+      1_000,
+    );
+  assert.equal((await commit()).get("orders:0"), errorCode);
+  assert.equal(cluster.refreshes, 1, "the next one is to know");
+  cluster.setTopicError(errorCode);
+  cluster.onRefresh = () => cluster.setLeaders([1], BEFORE);
+  assert.equal((await commit()).get("orders:0"), ErrorCodes.INCONSISTENT_TOPIC_ID);
+  assert.equal(cluster.asked.length, 1);
+});
+
+test("metadata that cannot be had holds up no commit for long", async () => {
+  const cluster = new AnsweringCluster<OffsetCommitRequest, OffsetCommitResponse>([1]);
+  cluster.answer = () => ({
+    topics: [{ name: "orders", partitions: [{ partitionIndex: 0, errorCode: 0 }] }],
+  });
+  cluster.onRefresh = () => new Promise(() => {});
+  const clock = new MockClock();
+  const offset = { ...ONE, offset: 1, leaderEpoch: 0, topicId: TOPIC_ID, isFetched: false };
+  const codes = commitOffsets(cluster, MEMBER, [offset], 3_000, { clock });
+  await settle();
+  assert.equal(cluster.asked.length, 0);
+  clock.advance(750);
+  assert.deepEqual([...(await codes).values()], [0]);
 });
 
 test("a commit outside of a membership is refused before anything is sent", async () => {

@@ -93,3 +93,31 @@ kafkaTest("a topic that is made again is read from its beginning, and committed"
   assert.deepEqual(await consumer.commitOffsets(), new Map([[Partition.of(topic, 0), 8]]));
   assert.deepEqual(await kafka.committedOffsets(group, topic), new Map([[0, 8]]));
 });
+
+kafkaTest(
+  "a topic that is made again while its partition is handed over gets no offset of the old one",
+  async (kafka) => {
+    const topic = await kafka.createTopic();
+    const group = kafka.name("group");
+    await fill(
+      kafka,
+      topic,
+      Array.from({ length: 5 }, (_, index) => ({ value: `old-${index}` })),
+    );
+    let committed: ReadonlyMap<Partition, number> | undefined;
+    await using consumer = open(kafka, group, [topic], {
+      onRevoke: async () => {
+        await kafka.admin.deleteTopics({ topics: [topic] });
+        await kafka.createTopic({ name: topic });
+        // What the drain has come to.
+        consumer.stageOffsets(new Map([[Partition.of(topic, 0), 5]]));
+        committed = await consumer.commitOffsets();
+      },
+    });
+    await read(consumer, 5);
+    consumer.unsubscribe();
+    while (committed === undefined) await consumer.poll({ timeoutMs: 200 });
+    assert.equal(committed.size, 0);
+    assert.deepEqual(await kafka.committedOffsets(group, topic), new Map());
+  },
+);

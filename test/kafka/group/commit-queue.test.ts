@@ -399,3 +399,13 @@ test("a topic that the coordinator hears of in time is committed", async () => {
   await (await fixture.nextTry()).answer(ErrorCodes.NONE);
   assert.deepEqual(await done, [at(0, 10), at(1, 20)]);
 });
+
+test("an offset of a topic that was made again is left out at once, and the next one under the new topic is committed", async () => {
+  const { queue, ...fixture } = asFixture();
+  const both = queue.commit([at(0, 10), at(1, 20)], 60_000);
+  await (await fixture.nextTry()).answer({ "t:1": ErrorCodes.INCONSISTENT_TOPIC_ID });
+  assert.deepEqual(await both, [at(0, 10)]);
+  const next = queue.commit([at(1, 3)], 60_000);
+  await (await fixture.nextTry()).answer(ErrorCodes.NONE);
+  assert.deepEqual(await next, [at(1, 3)]);
+});

@@ -26,6 +26,7 @@ async function assigned() {
       start: () => {},
       stop: (partitions) => void stopped.push(...partitions.map(partitionKey)),
     },
+    topicIdOf: () => undefined,
     handOvers,
     stored: { flush: () => Promise.resolve(), clear: () => {} },
     commits: { reassigned: () => {} },

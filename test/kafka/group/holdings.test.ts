@@ -41,6 +41,7 @@ class Fixture {
       start: () => {},
       stop: (partitions) => void this.stopped.push(...partitions.map(({ index }) => index)),
     },
+    topicIdOf: () => undefined,
     handOvers: this.handOvers,
     stored: {
       flush: () =>
