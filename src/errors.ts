@@ -196,9 +196,15 @@ export class OffsetOutOfRange extends ConsumerError {
   readonly partition: Partition;
   readonly offset: number;
 
-  constructor(partition: Partition, offset: number, options?: { readonly cause?: unknown }) {
+  /** @param options `reason` is why, where it is not just that the broker does not have it (any more) */
+  constructor(
+    partition: Partition,
+    offset: number,
+    options?: { readonly cause?: unknown; readonly reason?: string | undefined },
+  ) {
+    const reason = options?.reason ?? "the broker does not have it";
     super(
-      `Offset ${offset} of ${partition.topic.name}[${partition.index}] is out of range: the broker does not have it. ` +
+      `Offset ${offset} of ${partition.topic.name}[${partition.index}] is out of range: ${reason}. ` +
         `Reset the group's offset, or set "arroyo.strict.offset.reset" to false to follow "auto.offset.reset".`,
       { ...options, code: ErrorCode.OFFSET_OUT_OF_RANGE },
     );

@@ -279,7 +279,9 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       case "outOfRange":
         this.#partitionFailed(
           event,
-          new OffsetOutOfRange(Partition.of(event.topic, event.index), event.offset),
+          new OffsetOutOfRange(Partition.of(event.topic, event.index), event.offset, {
+            reason: event.reason,
+          }),
         );
         break;
       case "assigned":

@@ -40,7 +40,7 @@ export class OffsetResets {
     // Where the log was cut, reading can go on without a policy.
     const isRefused = divergedAt === undefined && config["auto.offset.reset"] === "error";
     if (config["arroyo.strict.offset.reset"] || isRefused) {
-      send({ type: "outOfRange", topic, index, epoch, offset });
+      send({ type: "outOfRange", topic, index, epoch, offset, reason: refusalOf(position) });
     } else {
       void this.#reset(position);
     }
@@ -84,4 +84,12 @@ export class OffsetResets {
 function reasonOf({ divergedAt, isOtherTopic }: FetchOutOfRange): string {
   if (isOtherTopic === true) return "the topic was deleted and made again";
   return divergedAt === undefined ? "the log ends before the offset" : "the log was cut";
+}
+
+/** What there is to say to whoever wants it to be an error. */
+function refusalOf({ divergedAt, isOtherTopic }: FetchOutOfRange): string | undefined {
+  if (isOtherTopic === true)
+    return "the topic was deleted and made again, and the offset is one of the old topic";
+  if (divergedAt === undefined) return undefined;
+  return `the log was cut at offset ${divergedAt}, and what was read behind that is not in it any more`;
 }

@@ -127,7 +127,12 @@ export type ConsumerEvent =
   /** Fetching of a partition has stopped for good. */
   | ({ readonly type: "failed" } & PartitionId & { readonly epoch: number; readonly error: SerializedError })
   /** An offset that is not in the log, where that is an error ("arroyo.strict.offset.reset"). */
-  | ({ readonly type: "outOfRange" } & PartitionId & { readonly epoch: number; readonly offset: number })
+  | ({ readonly type: "outOfRange" } & PartitionId & {
+        readonly epoch: number;
+        readonly offset: number;
+        /** Given when there is more to say than that. */
+        readonly reason: string | undefined;
+      })
   | { readonly type: "committed"; readonly id: number; readonly offsets: readonly CommitOffset[] }
   | { readonly type: "commitFailed"; readonly id: number; readonly error: SerializedError }
   | { readonly type: "reread"; readonly id: number; readonly records: FetchedRecords }

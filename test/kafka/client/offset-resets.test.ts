@@ -50,12 +50,25 @@ class World {
   }
 }
 
-test("a strict consumer is told of an offset out of range, and of a log that was cut, and stays where it is", async () => {
-  for (const divergedAt of [undefined, 80]) {
+test("a strict consumer is told of an offset out of range, a log that was cut and another topic, and stays where it is", async () => {
+  for (const [position, reason] of [
+    [AT, undefined],
+    [
+      { ...AT, divergedAt: 80 },
+      "the log was cut at offset 80, and what was read behind that is not in it any more",
+    ],
+    [
+      { ...AT, isOtherTopic: true },
+      "the topic was deleted and made again, and the offset is one of the old topic",
+    ],
+  ] as const) {
     const world = new World(true, "earliest");
-    world.resets.outOfRange({ ...AT, divergedAt });
+    world.resets.outOfRange(position);
     await settle();
-    assert.deepEqual(world.events, REFUSED);
+    assert.deepEqual(
+      world.events,
+      REFUSED.map((event) => ({ ...event, reason })),
+    );
     assert.deepEqual(world.fetched, []);
   }
 });
@@ -104,7 +117,10 @@ test("without a policy it is an error after all", async () => {
   const world = new World(false, "error");
   world.resets.outOfRange(AT);
   await settle();
-  assert.deepEqual(world.events, REFUSED);
+  assert.deepEqual(
+    world.events,
+    REFUSED.map((event) => ({ ...event, reason: undefined })),
+  );
 });
 
 test("a partition that was sought or has gone while its offset was asked for is left alone", async () => {
