@@ -1,4 +1,4 @@
-import type { Partition, Topic } from "../../../src/index.ts";
+import type { Logger, Partition, Topic } from "../../../src/index.ts";
 import { silentLogger } from "../../../src/index.ts";
 import { KafkaConsumer } from "../../../src/kafka/index.ts";
 import type { KafkaTest } from "../kafka-test.ts";
@@ -20,6 +20,7 @@ export class Member implements AsyncDisposable {
     group: string,
     topic: Topic | RegExp,
     settings: Readonly<Record<string, unknown>> = {},
+    logger: Logger = silentLogger,
   ) {
     this.consumer = new KafkaConsumer(
       {
@@ -30,7 +31,7 @@ export class Member implements AsyncDisposable {
         "topic.metadata.refresh.interval.ms": 1_000,
         ...settings,
       },
-      { logger: silentLogger },
+      { logger },
     );
     this.consumer.subscribe(topic instanceof RegExp ? topic : [topic], {
       onAssign: (partitions) => this.#note("assign", partitions.keys()),
