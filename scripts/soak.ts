@@ -2,11 +2,11 @@
 // group protocol, with faults all the time. Says in the end what was lost (which must be nothing) and what was handled again.
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { setTimeout as wait } from "node:timers/promises";
 import { readArguments, UsageError } from "../src/cli/arguments.ts";
-import { FAULTS, type FaultName } from "../test/faults/faults.ts";
+import type { FaultName } from "../test/faults/faults.ts";
 import { SeededRandom } from "../test/faults/random.ts";
 import { PROTOCOLS, Scene, type Protocol } from "../test/faults/scene.ts";
+import { injectFaults } from "../test/faults/schedule.ts";
 import { startKafka } from "../test/kafka/broker.ts";
 import { Scratch } from "../test/kafka/e2e/member-process.ts";
 import { KafkaTest } from "../test/kafka/kafka-test.ts";
@@ -76,21 +76,23 @@ const memoryBefore = scene.groups.map((group) =>
 const injected: Partial<Record<FaultName, number>> = {};
 const untilMs = performance.now() + minutes * 60_000;
 let slowestMs = 0;
-while (performance.now() < untilMs) {
-  const name = random.one(Object.keys(FAULTS) as FaultName[]);
-  injected[name] = (injected[name] ?? 0) + 1;
-  await FAULTS[name]({ brokers, proxy, scene, random });
-  for (const group of scene.groups) group.mend();
-  await wait(random.between(500, 5_000));
-  const startedMs = performance.now();
-  await scene.caughtUp(CATCH_UP_MS);
-  const tookMs = performance.now() - startedMs;
-  slowestMs = Math.max(slowestMs, tookMs);
-  const leftS = Math.round((untilMs - performance.now()) / 1_000);
-  console.log(
-    `${name}: caught up after ${Math.round(tookMs)} ms; ${scene.acknowledged.count} acknowledged, ${leftS} s left`,
-  );
-}
+await injectFaults({
+  brokers,
+  proxy,
+  scene,
+  random,
+  milliseconds: minutes * 60_000,
+  catchUpMs: CATCH_UP_MS,
+  pauseMs: 5_000,
+  over: (name, tookMs) => {
+    injected[name] = (injected[name] ?? 0) + 1;
+    slowestMs = Math.max(slowestMs, tookMs);
+    const leftS = Math.max(0, Math.round((untilMs - performance.now()) / 1_000));
+    console.log(
+      `${name}: caught up after ${Math.round(tookMs)} ms; ${scene.acknowledged.count} acknowledged, ${leftS} s left`,
+    );
+  },
+});
 const memoryAfter = scene.groups.map((group) =>
   Math.max(...group.members.map(({ child }) => residentMib(child.pid))),
 );
@@ -104,7 +106,6 @@ const groups = scene.groups.map((group, at) => ({
   ...group.verdict(scene.acknowledged),
   rebalances: group.count("arroyo.consumer.kafka.rebalance"),
   putOut: group.count("arroyo.consumer.kafka.lost"),
-  complaints: group.complaints,
   memoryMib: { before: memoryBefore[at], after: memoryAfter[at] },
 }));
 const result = {

@@ -44,10 +44,8 @@ export const FAULTS = {
     group.join();
   },
   "member frozen (SIGSTOP)": async ({ scene, random }: FaultTools): Promise<void> => {
-    const member = random.one(random.one(scene.groups).members);
-    member.child.kill("SIGSTOP");
-    await wait(FROZEN_MS);
-    member.child.kill("SIGCONT");
+    const group = random.one(scene.groups);
+    await group.freeze(random.one(group.members), FROZEN_MS);
   },
   "member joined or left": async ({ scene, random }: FaultTools): Promise<void> => {
     const group = random.one(scene.groups);

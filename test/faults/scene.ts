@@ -3,7 +3,9 @@ import { KafkaPayload, silentLogger } from "../../src/index.ts";
 import { KafkaProducer } from "../../src/kafka/index.ts";
 import type { KafkaTest } from "../kafka/kafka-test.ts";
 import { MemberProcess, type Scratch } from "../kafka/e2e/member-process.ts";
-import { Acknowledged, judge, type Verdict } from "./judge.ts";
+import { Acknowledged } from "./acknowledged.ts";
+import { GroupOffsets } from "./group-offsets.ts";
+import { Judge, type Verdict } from "./judge.ts";
 
 /** The group protocols that are tried side by side, each by a group of its own. */
 export const PROTOCOLS = {
@@ -40,23 +42,23 @@ export class Group {
   readonly protocol: Protocol;
   readonly name: string;
   readonly members: MemberProcess[] = [];
-  /** What must not be: a member that failed, a committed offset that went back. */
-  readonly complaints: string[] = [];
   readonly #scene: SceneOptions;
-  readonly #paths: string[] = [];
-  readonly #committed = new Map<number, number>();
+  readonly #offsets: GroupOffsets;
+  readonly #judge = new Judge();
+  readonly #paths = new Map<MemberProcess, string>();
   readonly #left: MemberProcess[] = [];
 
-  constructor(scene: SceneOptions, protocol: Protocol) {
+  constructor(scene: SceneOptions, offsets: GroupOffsets, protocol: Protocol) {
     this.#scene = scene;
+    this.#offsets = offsets;
     this.protocol = protocol;
     this.name = scene.kafka.name(protocol);
   }
 
   /** Another member joins. */
   join(): MemberProcess {
-    const path = this.#scene.scratch.file(`${this.name}-${this.#paths.length}`);
-    this.#paths.push(path);
+    const path = this.#scene.scratch.file(`${this.name}-${this.#paths.size}`);
+    this.#judge.add(path);
     const member = new MemberProcess({
       topic: this.#scene.topic,
       handledPath: path,
@@ -69,6 +71,7 @@ export class Group {
         ...PROTOCOLS[this.protocol],
       },
     });
+    this.#paths.set(member, path);
     this.members.push(member);
     return member;
   }
@@ -78,29 +81,37 @@ export class Group {
     this.members.splice(this.members.indexOf(member), 1);
     this.#left.push(member);
     await member.kill(signal);
-    if (signal === "SIGTERM" && member.child.exitCode !== 0) this.complaints.push(failureOf(member));
+    if (signal === "SIGKILL") this.#judge.killed(this.#paths.get(member)!);
+    else if (member.child.exitCode !== 0) this.#judge.complaints.push(failureOf(member));
+  }
+
+  /** A member does nothing (SIGSTOP) for so long, which has to be longer than its session. */
+  async freeze(member: MemberProcess, milliseconds: number): Promise<void> {
+    member.child.kill("SIGSTOP");
+    await wait(milliseconds);
+    try {
+      await this.committed();
+      this.#judge.wakes(this.#paths.get(member)!);
+    } finally {
+      member.child.kill("SIGCONT");
+    }
   }
 
   /** Replaces members that have failed, which none should. */
   mend(): void {
     for (const member of [...this.members]) {
       if (member.child.exitCode === null && member.child.signalCode === null) continue;
-      this.complaints.push(failureOf(member));
+      this.#judge.complaints.push(failureOf(member));
       this.members.splice(this.members.indexOf(member), 1);
       this.#left.push(member);
       this.join();
     }
   }
 
-  /** How far it has committed, by partition; what went back is a complaint. */
+  /** How far it has committed, by partition, as the broker says; the judge looks on. */
   async committed(): Promise<ReadonlyMap<number, number>> {
-    const offsets = await this.#scene.kafka.committedOffsets(this.name, this.#scene.topic);
-    for (const [partition, offset] of offsets) {
-      const before = this.#committed.get(partition) ?? 0;
-      if (offset < before)
-        this.complaints.push(`the commit of ${partition} went back from ${before} to ${offset}`);
-      this.#committed.set(partition, Math.max(before, offset));
-    }
+    const offsets = await this.#offsets.committed(this.name, this.#scene.topic);
+    this.#judge.observe(offsets);
     return offsets;
   }
 
@@ -110,7 +121,7 @@ export class Group {
       .map(({ said, stderr }) =>
         [...said.filter((line) => !line.startsWith("metric")).slice(-12), stderr].join("\n"),
       )
-      .concat(this.complaints)
+      .concat(this.#judge.complaints)
       .join("\n--\n");
   }
 
@@ -123,7 +134,7 @@ export class Group {
   }
 
   verdict(acknowledged: Acknowledged): Verdict {
-    return judge(acknowledged, this.#paths);
+    return this.#judge.verdict(acknowledged);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -143,13 +154,16 @@ export class Scene implements AsyncDisposable {
   /** Messages that could not be delivered, which none should. */
   readonly undelivered: string[] = [];
   readonly #options: SceneOptions;
+  readonly #offsets: GroupOffsets;
   readonly #producer: KafkaProducer;
   readonly #over = new AbortController();
   readonly #producing: Promise<void>;
 
   constructor(options: SceneOptions) {
     this.#options = options;
-    this.groups = options.protocols.map((protocol) => new Group(options, protocol));
+    // Not through a proxy: what was committed has to be known all the time.
+    this.#offsets = new GroupOffsets(options.kafka.bootstrapServers);
+    this.groups = options.protocols.map((protocol) => new Group(options, this.#offsets, protocol));
     this.#producer = new KafkaProducer(
       {
         "bootstrap.servers": options.servers,
@@ -197,6 +211,7 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
     await Promise.all(this.groups.map((group) => group[Symbol.asyncDispose]()));
+    await this.#offsets[Symbol.asyncDispose]();
     await this.#producer.close(1_000).catch(() => {});
   }
 
