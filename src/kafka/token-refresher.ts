@@ -13,7 +13,6 @@ const MAX_CALL_MS = 30_000;
 const RETRY = { initialMs: 1_000, maxMs: 10_000 } as const;
 /** A timer that is set for longer goes off at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-const NAME = '"oauthbearer_token_refresh_cb"';
 
 export interface TokenRefresherOptions {
   readonly refresh: OAuthBearerTokenRefresh;
@@ -79,10 +78,13 @@ export class TokenRefresher {
         const expiresInMs = Math.round(this.#expiresAtMs - clock.nowMs());
         logger.warn(
           { err: error, expiresInMs },
-          `${NAME} has failed; it is called again before the token expires.`,
+          '"oauthbearer_token_refresh_cb" has failed; it is called again before the token expires.',
         );
       } else {
-        logger.error({ err: error }, `${NAME} has failed, and there is no valid token; it is called again.`);
+        logger.error(
+          { err: error },
+          '"oauthbearer_token_refresh_cb" has failed, and there is no valid token; it is called again.',
+        );
       }
     } finally {
       this.#isGetting = false;

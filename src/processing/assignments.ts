@@ -130,8 +130,11 @@ export class Assignments<T> {
   }
 
   async #assigned(partitions: ReadonlyMap<Partition, number>): Promise<void> {
-    const { metrics, factory } = this.#context;
-    this.#log("Partitions were assigned.", partitions.keys());
+    const { metrics, factory, logger } = this.#context;
+    logger.info(
+      { memberId: this.#memberId, partitions: [...partitions.keys()].map(String) },
+      "Partitions were assigned.",
+    );
     metrics.increment(MetricName.PARTITIONS_ASSIGNED, partitions.size);
     this.#context.events.publish(ProcessorChannel.ASSIGNED, { memberId: this.#memberId, partitions });
     for (const partition of partitions.keys()) this.#partitions.add(partition);
@@ -148,9 +151,9 @@ export class Assignments<T> {
   }
 
   async #revoked(partitions: readonly Partition[], deadline: AbortSignal): Promise<void> {
-    this.#log("Partitions are revoked.", partitions);
-    this.#context.metrics.increment(MetricName.PARTITIONS_REVOKED, partitions.length);
-    const { clock, events, joinTimeoutMs } = this.#context;
+    const { clock, events, metrics, logger, joinTimeoutMs } = this.#context;
+    logger.info({ memberId: this.#memberId, partitions: partitions.map(String) }, "Partitions are revoked.");
+    metrics.increment(MetricName.PARTITIONS_REVOKED, partitions.length);
     const startedMs = clock.monotonicMs();
     using joinTimeout = deadlineAfter(clock, joinTimeoutMs);
     this.#current?.leave();
@@ -163,7 +166,10 @@ export class Assignments<T> {
     } finally {
       this.#remove(partitions);
     }
-    this.#log("The revocation is complete.", partitions);
+    logger.info(
+      { memberId: this.#memberId, partitions: partitions.map(String) },
+      "The revocation is complete.",
+    );
     const tookMs = clock.monotonicMs() - startedMs;
     events.publish(ProcessorChannel.REVOKED, { memberId: this.#memberId, partitions, tookMs });
   }
@@ -171,7 +177,7 @@ export class Assignments<T> {
   #lost(partitions: readonly Partition[]): void {
     const { logger, metrics, events } = this.#context;
     logger.warn(
-      { partitions: partitions.map(String) },
+      { memberId: this.#memberId, partitions: partitions.map(String) },
       "Partitions were lost: they are somebody else's already, and what was not committed will be handled again.",
     );
     metrics.increment(MetricName.PARTITIONS_LOST, partitions.length);
@@ -313,11 +319,6 @@ export class Assignments<T> {
 
   get #memberId(): string {
     return this.#context.consumer.memberId;
-  }
-
-  #log(message: string, partitions: Iterable<Partition>): void {
-    const { logger } = this.#context;
-    logger.info({ partitions: [...partitions].map(String), memberId: this.#memberId }, message);
   }
 }
 

@@ -19,7 +19,7 @@ export interface StuckDetectorOptions {
  * Disposing of it ends the watch.
  */
 export function detectStuck({ vitals, timeoutMs, logger, metrics }: StuckDetectorOptions): Disposable {
-  let stack: { readonly stack?: string } = {};
+  let stack: string | undefined;
   const watch = openWatch({ kind: "stuck", vitals: vitals.buffer, timeoutMs }, (error) =>
     logger.error(
       { err: error },
@@ -34,14 +34,11 @@ export function detectStuck({ vitals, timeoutMs, logger, metrics }: StuckDetecto
         break;
       case "stuck":
         metrics.increment(MetricName.STUCK);
-        stack = event.stack === undefined ? {} : { stack: event.stack };
-        if (!event.isWritten) logger.error(stack, event.message);
+        ({ stack } = event);
+        if (!event.isWritten) logger.error({ stack }, event.message);
         break;
       case "free":
-        logger.warn(
-          { lastedMs: event.silentMs, ...stack },
-          "The main thread polls again, after it was stuck.",
-        );
+        logger.warn({ lastedMs: event.silentMs, stack }, "The main thread polls again, after it was stuck.");
         break;
     }
   });

@@ -48,7 +48,7 @@ export class BrokerFinder {
       maxMs: config["reconnect.backoff.max.ms"],
     });
     const servers = config["bootstrap.servers"].map(({ host, port }) => `${host}:${port}`).join(",");
-    this.#reachability = new Reachability(logger, "The Kafka cluster", { "bootstrap.servers": servers });
+    this.#reachability = new Reachability(logger, "The Kafka cluster", { bootstrapServers: servers });
   }
 
   /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { portLogger } from "../../../src/kafka/client/port-logger.ts";
+import { arrived, portLogger } from "../../../src/kafka/client/port-logger.ts";
+import { ConsumerError } from "../../../src/errors.ts";
 import type { LogEvent } from "../../../src/kafka/client/protocol.ts";
 
 test("whatever a log line holds, it crosses and does not throw", () => {
@@ -9,11 +10,22 @@ test("whatever a log line holds, it crosses and does not throw", () => {
   const circular: { self?: unknown; offset: bigint } = { offset: 5n };
   circular.self = circular;
   logger.warn(
-    { circular, offset: 7n, call: () => {}, nothing: { toJSON: () => undefined }, error: new Error("broke") },
+    {
+      circular,
+      offset: 7n,
+      call: () => {},
+      nothing: { toJSON: () => undefined },
+      err: new ConsumerError("broke", { cause: new Error("why") }),
+    },
     "Something is the matter.",
   );
   assert.equal(lines.length, 1);
   const { fields } = lines[0]!;
   assert.equal(fields["offset"], 7n);
-  assert.equal((fields["error"] as Error).message, "broke");
+  const { err } = arrived(fields, "consumer");
+  assert.ok(err instanceof ConsumerError);
+  assert.deepEqual(
+    [err.message, err.code, (err.cause as Error).message],
+    ["broke", "ARROYO_CONSUMER", "why"],
+  );
 });
