@@ -4,6 +4,7 @@ import { Delivery } from "../../../src/kafka/delivery.ts";
 import { Rebalancing } from "../../../src/kafka/rebalancing.ts";
 import type { ConsumerCommand, ConsumerEvent, PartitionId } from "../../../src/kafka/client/protocol.ts";
 import { threadsMs } from "../../../src/kafka/client/threads-clock.ts";
+import { fetched } from "./fetched.ts";
 import type { RebalanceCallbacks } from "../../../src/backend/consumer.ts";
 import { Partition } from "../../../src/message/partition.ts";
 
@@ -117,6 +118,42 @@ test("a revocation is released when its callback and every open commit have ende
   assert.deepEqual(released(f.sent), [2]);
   assert.equal(f.rebalancing.assignmentOf(Partition.of("t", 0)), undefined);
   assert.equal(f.rebalancing.commitMs, undefined);
+});
+
+test("what stays keeps what was prefetched of it, before and during the drain of others, and is not fetched anew", async () => {
+  const gate = Promise.withResolvers<void>();
+  const f = fixture({ onRevoke: () => gate.promise });
+  f.rebalancing.assigned(assigned(1, A, B));
+  await f.rebalancing.run();
+  const epochs = f.sent.flatMap((command) =>
+    command.type === "fetch" ? command.positions.map(({ epoch }) => epoch) : [],
+  );
+  const feed = (to: PartitionId, from: number, value: string): boolean =>
+    f.delivery.records(
+      Partition.of(to.topic, to.index),
+      fetched({ ...to, epoch: epochs[to.index]! }, from, [value]),
+    );
+  assert.ok(feed(A, 7, "goes"));
+  assert.ok(feed(B, 7, "before"));
+  f.sent.length = 0;
+  f.rebalancing.revoke(revoke(2, A));
+  const run = f.rebalancing.run();
+  assert.ok(feed(B, 8, "meanwhile"));
+  gate.resolve();
+  await run;
+  f.rebalancing.assigned(assigned(3, { topic: "t", index: 2 }));
+  await f.rebalancing.run();
+  assert.deepEqual(
+    f.sent.flatMap((command) =>
+      command.type === "fetch" ? command.positions.map(({ index }) => index) : [],
+    ),
+    [2],
+    "only what is new is asked for",
+  );
+  assert.deepEqual(
+    f.delivery.take(10).map(({ partition, payload }) => `${partition} ${payload.text()}`),
+    ["t:1 before", "t:1 meanwhile"],
+  );
 });
 
 test("what a main thread that was busy has lost of the time for a drain is not given again", async () => {
