@@ -101,11 +101,20 @@ export class KafkaPayload {
   /**
    * The value parsed as JSON; null for a tombstone.
    *
-   * @throws SyntaxError when the value is no JSON.
+   * @throws SyntaxError when the value is no JSON, with the place where it stops to be, and nothing of the value.
    */
   json(): unknown {
     const text = this.#text();
-    return text === null ? null : JSON.parse(text);
+    if (text === null) return null;
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      // The parser quotes the text, and what is thrown ends up in logs.
+      const position = /position (\d+)/.exec((error as Error).message)?.[1];
+      throw new SyntaxError(
+        `The value is no JSON${position === undefined ? "" : ` from position ${position} on`}.`,
+      );
+    }
   }
 
   /** Straight from the fetched bytes, so that text needs no view of the value. */

@@ -61,6 +61,14 @@ test("json parses the value, and says so when it is none", () => {
   assert.deepEqual(made["text"].json(), { a: 1 });
   assert.throws(() => new KafkaPayload(null, "{").json(), SyntaxError);
   assert.throws(() => new KafkaPayload(null, "").json(), SyntaxError);
+  // What is thrown is logged, and a log holds no payloads.
+  for (const value of ["hunter2", '"hunter2', '{"password":hunter2}']) {
+    assert.throws(
+      () => new KafkaPayload(null, value).json(),
+      (error) =>
+        error instanceof SyntaxError && !/hunter/.test(inspect(error)) && /no JSON/.test(error.message),
+    );
+  }
 });
 
 test("header gives the last one of a name, null for one without a value, undefined for none", () => {
