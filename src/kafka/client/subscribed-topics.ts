@@ -147,8 +147,10 @@ export class SubscribedTopics implements GroupTopics {
       return;
     }
     for (const [name, count] of this.#counts(this.#led.keys())) {
-      if (count > (this.#led.get(name) ?? 0)) {
-        this.#options.changed(`topic ${name} has more partitions`);
+      const before = this.#led.get(name) ?? 0;
+      if (count !== before) {
+        // One that was deleted and made again may well have fewer.
+        this.#options.changed(`topic ${name} has ${count > before ? "more" : "fewer"} partitions`);
         return;
       }
     }

@@ -121,3 +121,28 @@ kafkaTest(
     assert.deepEqual(await kafka.committedOffsets(group, topic), new Map());
   },
 );
+
+kafkaTest("a topic that is made again with fewer partitions is read on", async (kafka) => {
+  const topic = await kafka.createTopic({ partitions: 3 });
+  const values = (prefix: string) => [0, 1, 2].map((index) => `${prefix}-${index}`);
+  await fill(
+    kafka,
+    topic,
+    values("old").map((value, partition) => ({ partition, value })),
+  );
+  await using consumer = open(kafka, kafka.name("group"), [topic]);
+  assert.deepEqual((await read(consumer, 3)).toSorted(), values("old"));
+  await kafka.admin.deleteTopics({ topics: [topic] });
+  await kafka.createTopic({ name: topic });
+  await fill(
+    kafka,
+    topic,
+    values("new").map((value) => ({ value })),
+  );
+  assert.deepEqual(await read(consumer, 3), values("new"));
+  const startedMs = performance.now();
+  while (consumer.tell().size > 1) await consumer.poll({ timeoutMs: 200 });
+  assert.deepEqual([...consumer.tell()], [[Partition.of(topic, 0), 3]]);
+  // It is told to the user as an error when nobody has taken the partitions back for half a minute.
+  assert.ok(performance.now() - startedMs < 20_000);
+});
