@@ -11,7 +11,7 @@ const cache = join(here, "..", "..", ".kafka");
 /** The version that tests run against unless they say otherwise. */
 export const DEFAULT_KAFKA_VERSION: string = process.env["KAFKA_VERSION"] ?? "4.1.0";
 
-/** Why this machine cannot start a Kafka of its own; undefined when it can. */
+/** Why this machine cannot start a Kafka of its own, and members by Java's client; undefined when it can. */
 export async function missingTools(version: string = DEFAULT_KAFKA_VERSION): Promise<string | undefined> {
   const needed = existsSync(jarFolder(version)) ? ["java"] : ["java", "mvn"];
   for (const tool of needed) {
@@ -21,7 +21,11 @@ export async function missingTools(version: string = DEFAULT_KAFKA_VERSION): Pro
       return `${tool} does not run (${(error as Error).message.split("\n", 1)[0]})`;
     }
   }
-  return undefined;
+  // The program with Java's members is compiled when it is started: a runtime alone (JRE) cannot do that.
+  const { stdout: modules } = await run("java", ["--list-modules"]);
+  return /^jdk\.compiler@/m.test(modules)
+    ? undefined
+    : "java is a runtime without a compiler (a JRE: it has no module jdk.compiler), where a JDK is needed";
 }
 
 function jarFolder(version: string): string {

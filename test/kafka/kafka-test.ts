@@ -137,7 +137,7 @@ async function unavailable(mustBeOwn: boolean, version?: string): Promise<string
 }
 
 const notice = (why: string): string =>
-  `NOT RUN: it needs a real Kafka, and ${why}. Install Java 17 and Maven, or set KAFKA_BOOTSTRAP_SERVERS.`;
+  `NOT RUN: it needs a real Kafka, and ${why}. Install a JDK (Java 17) and Maven, or set KAFKA_BOOTSTRAP_SERVERS.`;
 
 async function withoutKafka(t: TestContext, mustBeOwn: boolean, version?: string): Promise<boolean> {
   const why = await unavailable(mustBeOwn, version);
@@ -171,15 +171,15 @@ async function keepingAlive(run: () => Promise<void>): Promise<void> {
   }
 }
 
-/** A test on the Kafka that all tests share: it makes its own topics and groups. */
+/** A test on the Kafka that all tests share: it makes its own topics and groups. `java`: it starts Java itself. */
 export function kafkaTest(
   name: string,
   run: (kafka: KafkaTest, t: TestContext) => Promise<void>,
-  options: { readonly timeout?: number | undefined } = {},
+  options: { readonly timeout?: number | undefined; readonly java?: boolean | undefined } = {},
 ): void {
   cleanUpAtTheEnd();
   void test(name, { timeout: options.timeout ?? 60_000 }, async (t) => {
-    if (await withoutKafka(t, false)) return;
+    if (await withoutKafka(t, options.java ?? false)) return;
     shared ??= plainServers().then((servers) => new KafkaTest(servers));
     const kafka = await shared;
     await keepingAlive(() => run(kafka, t));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as wait } from "node:timers/promises";
 import { Topic } from "../../../src/index.ts";
-import { JavaMember } from "../e2e/java-member.ts";
+import { Java } from "../e2e/java-members.ts";
 import { fill } from "../fill.ts";
 import { kafkaTest, ownKafkaTest } from "../kafka-test.ts";
 import { Member } from "./polling-member.ts";
@@ -182,7 +182,8 @@ kafkaTest("KIP-848: in one group with a member of Java's client, that comes and 
   const group = kafka.name("group");
   await using ours = new Member(kafka, group, topic);
   await ours.until(() => ours.held.length === 4);
-  await using java = await JavaMember.start(topic.name, {
+  await using jvm = await Java.start();
+  const java = jvm.join("java", topic.name, {
     "bootstrap.servers": kafka.bootstrapServers,
     "group.id": group,
     "group.protocol": "consumer",
@@ -195,7 +196,7 @@ kafkaTest("KIP-848: in one group with a member of Java's client, that comes and 
   await ours.until(() => ours.values.length === 20);
   await java.until(() => java.values.length === 20);
   await ours.commit();
-  await java.close();
+  await java.leave();
   await ours.until(() => ours.held.length === 4);
   await fill(
     kafka,
