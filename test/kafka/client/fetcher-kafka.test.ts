@@ -290,7 +290,7 @@ ownKafkaTest(
 );
 
 ownKafkaTest(
-  "a leader that is killed: reading goes on at the next one, nothing lost and nothing twice",
+  "a leader that is killed: reading goes on at the next one, nothing lost and nothing twice; what it alone had is found to be cut off",
   { brokers: 3 },
   async (kafka, brokers) => {
     const topic = await kafka.createTopic({
@@ -336,6 +336,14 @@ ownKafkaTest(
       assert.equal(new Set(offsets).size, offsets.length);
     }
     assert.deepEqual([fetch.failed, fetch.outOfRange, fetch.unknownTopics], [[], [], []]);
+
+    // As if the old leader had written more than the new one has: that was read, and then cut off.
+    const first = fetch.records.filter(({ index }) => index === 0);
+    const { leaderEpoch } = first[0]!;
+    const cutAt = first.findLast((records) => records.leaderEpoch === leaderEpoch)!.nextOffset;
+    fetch.fetcher.start([{ topic, index: 0, offset: cutAt + 1, leaderEpoch, epoch: 2 }]);
+    await fetch.until("where the log was cut", () => fetch.outOfRange.length > 0);
+    assert.deepEqual(fetch.outOfRange, [{ topic, index: 0, epoch: 2, offset: cutAt + 1, divergedAt: cutAt }]);
   },
   { timeout: 180_000 },
 );
