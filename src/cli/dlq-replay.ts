@@ -8,6 +8,7 @@ import { keepAlive } from "../processing/waits.ts";
 import { readArguments, UsageError, type Arguments } from "./arguments.ts";
 import { ReplayReport } from "./replay-report.ts";
 import type { ReplayClients } from "./replay-clients.ts";
+import { readSet } from "./set-argument.ts";
 import { topicNamed } from "./topic-argument.ts";
 
 const HELP = `Usage: arroyo dlq replay --from DLQ --to TOPIC --bootstrap-servers HOST:PORT [...]
@@ -23,8 +24,10 @@ dead letter topic ended when it started, so letters that come back are left for 
   --to TOPIC                 where the messages go; must be another topic
   --bootstrap-servers HOST:PORT[,...]
                              where the brokers are
-  --config FILE.json         settings of the clients (security, for example) as an object of librdkafka's keys; those
-                             of consumers and those of producers each go where they belong
+  --config FILE              settings of the clients (security, for example) as an object of librdkafka's keys, in JSON or
+                             as the default export of a module; those of consumers and those of producers each go where
+                             they belong
+  --set KEY=VALUE            one such setting; may be repeated, and goes before the file's
   --local DIR                instead of Kafka: the folder of an embedded broker that nobody has open
   --limit N                  at most N messages
   --rate R                   at most R messages a second, evenly
@@ -48,6 +51,7 @@ const FLAGS = {
   to: "string",
   "bootstrap-servers": "string",
   config: "string",
+  set: "list",
   local: "string",
   limit: "string",
   rate: "string",
@@ -120,18 +124,22 @@ function clients(given: Arguments, from: Topic, to: Topic): Open {
   const { local, config, "bootstrap-servers": servers } = given.strings;
   const group = given.strings["group"] ?? `arroyo-dlq-replay-${from.name}-${to.name}`;
   if (local !== undefined) {
-    if (config !== undefined || servers !== undefined) {
-      const other = config === undefined ? "--bootstrap-servers" : "--config";
-      throw new UsageError(`--local takes no ${other}: give one or the other`);
+    for (const [flag, value] of Object.entries({
+      "bootstrap-servers": servers,
+      config,
+      set: given.lists["set"],
+    })) {
+      if (value !== undefined) throw new UsageError(`--local takes no --${flag}: give one or the other`);
     }
     return async (logger) => {
       const { openLocal } = await import("./replay-clients.ts");
       return await openLocal({ from, to, group, logger, folder: local });
     };
   }
+  const settings = readSet(given.lists["set"]);
   return async (logger, signal) => {
     const { openKafka } = await import("./replay-clients.ts");
-    return await openKafka({ from, to, group, logger, signal, servers, configPath: config });
+    return await openKafka({ from, to, group, logger, signal, servers, configPath: config, settings });
   };
 }
 

@@ -7,6 +7,7 @@ import { sleep } from "../kafka/client/latch.ts";
 import { listOffsets } from "../kafka/client/list-offsets.ts";
 import { partitionKey } from "../kafka/client/protocol.ts";
 import type { ResolvedConsumerConfig } from "../kafka/config.ts";
+import { crossing, type CrossingConfig } from "../kafka/token-refresher.ts";
 import type { Logger } from "../logger.ts";
 import { Partition } from "../message/partition.ts";
 import type { Topic } from "../message/topic.ts";
@@ -26,11 +27,19 @@ export interface KafkaTopicsOptions {
 export class KafkaTopics implements AsyncDisposable {
   readonly #options: KafkaTopicsOptions;
   readonly #cluster: Cluster;
+  /** Where its tokens come from, if it needs any. */
+  readonly #crossing: CrossingConfig<ResolvedConsumerConfig>;
 
   constructor(options: KafkaTopicsOptions) {
     this.#options = options;
     const { config, logger } = options;
-    this.#cluster = new Cluster({ config, logger, clock: systemClock });
+    this.#crossing = crossing(config, logger);
+    this.#cluster = new Cluster({
+      config,
+      logger,
+      clock: systemClock,
+      tokens: this.#crossing.tokens,
+    });
   }
 
   /**
@@ -62,6 +71,7 @@ export class KafkaTopics implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#cluster.close();
+    this.#crossing.close();
   }
 
   async #known(name: string, signal: AbortSignal): Promise<TopicMetadata> {

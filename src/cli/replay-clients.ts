@@ -15,8 +15,9 @@ import type { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import type { Topic } from "../message/topic.ts";
 import { UsageError } from "./arguments.ts";
-import { readSettings, splitSettings } from "./kafka-settings.ts";
+import { gatherSettings, splitSettings } from "./kafka-settings.ts";
 import { KafkaTopics } from "./kafka-topics.ts";
+import type { SetSettings } from "./set-argument.ts";
 
 /** How long a run that was killed holds its partitions: the next one waits for them, and a person for it. */
 const SESSION_TIMEOUT_MS = 10_000;
@@ -39,6 +40,8 @@ interface Common {
 export interface KafkaReplayOptions extends Common {
   readonly servers: string | undefined;
   readonly configPath: string | undefined;
+  /** Settings from the command line, which go before those of the file. */
+  readonly settings: SetSettings;
   readonly signal: AbortSignal;
 }
 
@@ -49,7 +52,7 @@ export interface KafkaReplayOptions extends Common {
  */
 export async function openKafka(options: KafkaReplayOptions): Promise<ReplayClients> {
   const { from, to, logger, signal } = options;
-  const { consumerConfig, producerConfig } = kafkaConfigs(options);
+  const { consumerConfig, producerConfig } = await kafkaConfigs(options);
   const config = resolveConsumerConfig(consumerConfig);
   const producer = new KafkaProducer(producerConfig, { logger });
   try {
@@ -72,15 +75,12 @@ export async function openKafka(options: KafkaReplayOptions): Promise<ReplayClie
   }
 }
 
-function kafkaConfigs({ group, servers, configPath }: KafkaReplayOptions): {
+async function kafkaConfigs({ group, servers, configPath, settings }: KafkaReplayOptions): Promise<{
   readonly consumerConfig: KafkaConsumerConfig;
   readonly producerConfig: KafkaProducerConfig;
-} {
-  const given = configPath === undefined ? {} : readSettings(configPath);
-  const { "bootstrap.servers": first, "metadata.broker.list": second, ...others } = given;
-  const bootstrap = servers ?? first ?? second;
-  if (bootstrap === undefined) throw new UsageError("--bootstrap-servers is missing");
-  const { consumer, producer } = splitSettings(others);
+}> {
+  const given = await gatherSettings({ configPath, set: settings, servers });
+  const { consumer, producer } = splitSettings(given);
   // What these would be for is decided here.
   for (const key of [
     "group.id",
@@ -90,22 +90,21 @@ function kafkaConfigs({ group, servers, configPath }: KafkaReplayOptions): {
   ]) {
     if (Object.hasOwn(given, key)) {
       const instead = key === "group.id" ? "use --group" : "leave it out";
-      throw new UsageError(`"${key}" in --config has no effect here: ${instead}`);
+      throw new UsageError(`"${key}" has no effect here: ${instead}`);
     }
   }
   return {
     consumerConfig: {
-      "session.timeout.ms": SESSION_TIMEOUT_MS,
+      // Under the newer protocol it is the brokers' to say.
+      ...(given["group.protocol"] === "consumer" ? {} : { "session.timeout.ms": SESSION_TIMEOUT_MS }),
       // Letters that retention has taken are no reason never to replay the others.
       "arroyo.strict.offset.reset": false,
       ...consumer,
-      "bootstrap.servers": bootstrap,
       "group.id": group,
       "auto.offset.reset": "earliest",
     } as KafkaConsumerConfig,
     producerConfig: {
       ...producer,
-      "bootstrap.servers": bootstrap,
       // A topic whose name is misspelt must not come into being.
       "allow.auto.create.topics": false,
     } as KafkaProducerConfig,

@@ -9,7 +9,8 @@ import type { Logger } from "../logger.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { UsageError } from "./arguments.ts";
-import { readSettings, splitSettings } from "./kafka-settings.ts";
+import { gatherSettings, splitSettings } from "./kafka-settings.ts";
+import type { SetSettings } from "./set-argument.ts";
 
 /** Where `arroyo run` reads from and writes to; disposing of it closes what was made. */
 export interface RunBackend extends AsyncDisposable {
@@ -23,23 +24,18 @@ export interface KafkaRunOptions {
   readonly group: string | undefined;
   readonly configPath: string | undefined;
   /** Settings from the command line, which go before those of the file. */
-  readonly settings: Readonly<Record<string, string | number | boolean>>;
+  readonly settings: SetSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
 /** @throws UsageError without a broker or a group, ConfigurationError for settings that cannot be. */
-export function openKafka(options: KafkaRunOptions): RunBackend {
+export async function openKafka(options: KafkaRunOptions): Promise<RunBackend> {
   const { servers, group, configPath, settings, logger, metrics } = options;
   const given: Record<string, unknown> = {
-    ...(configPath === undefined ? {} : readSettings(configPath)),
-    ...settings,
+    ...(await gatherSettings({ configPath, set: settings, servers })),
+    ...(group === undefined ? {} : { "group.id": group }),
   };
-  if (servers !== undefined) given["bootstrap.servers"] = servers;
-  if (group !== undefined) given["group.id"] = group;
-  if (given["bootstrap.servers"] === undefined && given["metadata.broker.list"] === undefined) {
-    throw new UsageError('--bootstrap-servers is missing (or "bootstrap.servers" in --config)');
-  }
   if (given["group.id"] === undefined) throw new UsageError('--group is missing (or "group.id" in --config)');
   const split = splitSettings(given);
   const consumer = new KafkaConsumer(split.consumer as KafkaConsumerConfig, { logger, metrics });

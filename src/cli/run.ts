@@ -15,6 +15,7 @@ import type { KafkaRunOptions, RunBackend } from "./run-backend.ts";
 import { loadFactory } from "./run-module.ts";
 import { serveMetrics } from "./run-metrics.ts";
 import { RunReport } from "./run-report.ts";
+import { readSet } from "./set-argument.ts";
 import { topicNamed } from "./topic-argument.ts";
 
 const HELP = `Usage: arroyo run MODULE --topic TOPIC --group GROUP --bootstrap-servers HOST:PORT [...]
@@ -28,8 +29,8 @@ pipeline()...commit(), or a function that makes one:
   --group GROUP              the consumer group (group.id)
   --bootstrap-servers HOST:PORT[,...]
                              where the brokers are
-  --config FILE.json         settings of the clients as an object of librdkafka's keys; those of consumers and those of
-                             producers each go where they belong
+  --config FILE              settings of the clients as an object of librdkafka's keys, in JSON or as the default export of
+                             a module; those of consumers and those of producers each go where they belong
   --set KEY=VALUE            one such setting; may be repeated, and goes before the file's
   --local DIR                instead of Kafka: the folder of an embedded broker that nobody has open
   --dlq TOPIC                where invalid messages go; without it they are counted, logged and dropped
@@ -82,7 +83,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const healthPort = port(given, "health-port");
   const metricsPort = port(given, "metrics-port");
   const dashboardPort = port(given, "dashboard");
-  const settings = settingsOf(given.lists["set"] ?? []);
+  const settings = readSet(given.lists["set"]);
   const report = new RunReport(booleans.has("json"));
   try {
     await using served = await serveMetrics({
@@ -145,7 +146,7 @@ async function open(
 ): Promise<RunBackend> {
   const { local, config, group, "bootstrap-servers": servers } = given.strings;
   const { openKafka, openLocal } = await import("./run-backend.ts");
-  if (local === undefined) return openKafka({ servers, group, configPath: config, ...common });
+  if (local === undefined) return await openKafka({ servers, group, configPath: config, ...common });
   for (const [flag, value] of Object.entries({
     "bootstrap-servers": servers,
     config,
@@ -192,21 +193,6 @@ function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
   } catch (error) {
     throw new UsageError(`--topic ${pattern} is no pattern: ${(error as Error).message}`, { cause: error });
   }
-}
-
-function settingsOf(list: readonly string[]): Record<string, string | number | boolean> {
-  const settings: Record<string, string | number | boolean> = {};
-  for (const text of list) {
-    const at = text.indexOf("=");
-    // The value may be a secret.
-    if (at <= 0) throw new UsageError("--set needs KEY=VALUE");
-    const [key, value] = [text.slice(0, at), text.slice(at + 1)];
-    if (Object.hasOwn(settings, key)) throw new UsageError(`--set ${key} is given twice`);
-    settings[key] = /^(true|false|-?\d+(\.\d+)?)$/.test(value)
-      ? (JSON.parse(value) as number | boolean)
-      : value;
-  }
-  return settings;
 }
 
 function port(given: Arguments, flag: keyof typeof FLAGS): number | undefined {

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { REPLAYS_HEADER } from "../../src/dlq/letter.ts";
 import { KafkaConsumer } from "../../src/kafka/index.ts";
 import { LocalBroker } from "../../src/local/index.ts";
@@ -12,7 +13,7 @@ import { silentLogger } from "../../src/logger.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
 import { Topic } from "../../src/message/topic.ts";
 import { fill, type TestRecord } from "../kafka/fill.ts";
-import { kafkaTest, type KafkaTest } from "../kafka/kafka-test.ts";
+import { kafkaTest, KafkaTest, securedKafkaTest } from "../kafka/kafka-test.ts";
 import { arroyo, MAIN, type Outcome } from "./command.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "arroyo-dlq-"));
@@ -22,6 +23,12 @@ let files = 0;
 
 function fileWith(text: string): string {
   const path = join(folder, `config-${files++}.json`);
+  writeFileSync(path, text);
+  return path;
+}
+
+function moduleWith(text: string): string {
+  const path = join(folder, `config-${files++}.mjs`);
   writeFileSync(path, text);
   return path;
 }
@@ -182,6 +189,34 @@ describe("arroyo dlq replay, on a real Kafka", () => {
     assert.equal(await committed(kafka, used), 50);
   });
 
+  securedKafkaTest("gets tokens with the function of a module", async (servers, t) => {
+    const kafka = new KafkaTest(servers("PLAINTEXT"));
+    t.after(() => kafka.close());
+    const used = await topics(kafka, 10);
+    const token = pathToFileURL(join(import.meta.dirname, "../kafka/token.ts")).href;
+    const config = moduleWith(`
+      import { unsignedToken } from ${JSON.stringify(token)};
+      export default {
+        "security.protocol": "sasl_plaintext",
+        "sasl.mechanism": "OAUTHBEARER",
+        oauthbearer_token_refresh_cb: () => unsignedToken(60_000),
+      };`);
+    const outcome = arroyo([
+      ...[...used.args, "--config", config, "--bootstrap-servers", servers("SASL_PLAINTEXT")],
+      ...["--set", "linger.ms=0", "--json"],
+    ]);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.equal(summaryOf(outcome)["replayed"], 10);
+  });
+
+  kafkaTest("works as a member of the newer group protocol", async (kafka) => {
+    const used = await topics(kafka, 10);
+    const args = [...used.args, "--bootstrap-servers", kafka.bootstrapServers, "--json"];
+    const outcome = arroyo([...args, "--set", "group.protocol=consumer"]);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.equal(summaryOf(outcome)["replayed"], 10);
+  });
+
   kafkaTest("Ctrl-C: what is done is committed, and nothing comes twice", async (kafka) => {
     const used = await topics(kafka, 500);
     const { code, stdout, stderr } = await interrupted(kafka, used, "SIGINT");
@@ -309,7 +344,25 @@ test("a wrong command line is exit code 2", () => {
     [[...replay, "--config", fileWith("[]")], /must hold an object of settings/],
     [
       [...replay, ...server, "--config", fileWith('{"group.id":"g"}')],
-      /"group.id" in --config .* use --group/,
+      /"group.id" has no effect here: use --group/,
+    ],
+    [[...replay, ...server, "--set", "linger.ms"], /--set needs KEY=VALUE/],
+    [[...replay, "--local", folder, "--set", "linger.ms=1"], /--local takes no --set/],
+    [
+      [...replay, ...server, "--set", "sasl.mechanism=OAUTHBEARER"],
+      /OAUTHBEARER needs a function that gets tokens.* neither in a flag nor in JSON: give a module with --config/,
+    ],
+    [
+      [...replay, ...server, "--config", fileWith('{"sasl.mechanisms":"OAUTHBEARER"}')],
+      /OAUTHBEARER needs a function/,
+    ],
+    [
+      [...replay, ...server, "--config", moduleWith("export const a = 1;")],
+      /must export an object of settings/,
+    ],
+    [
+      [...replay, ...server, "--config", moduleWith("throw new Error('KAFKA_TOKEN is not set');")],
+      /cannot be read: KAFKA_TOKEN is not set/,
     ],
     [
       [...replay, ...server, "--config", fileWith('{"linger.mss":1}')],

@@ -101,6 +101,10 @@ describe("arroyo run", () => {
       [["run", fine, "--topic", "t"], /--bootstrap-servers is missing/],
       [["run", fine, "--topic", "t", "--bootstrap-servers", "h:1"], /--group is missing/],
       [["run", fine, ...kafka, "--set", "x"], /--set needs KEY=VALUE/],
+      [
+        ["run", fine, ...kafka, "--set", "sasl.mechanism=OAUTHBEARER"],
+        /OAUTHBEARER needs a function that gets tokens/,
+      ],
       [["run", fine, ...kafka, "--set", "sesion.timeout.ms=1"], /"session.timeout.ms"/],
       [["run", fine, ...kafka, "--join-timeout", "5"], /--join-timeout is "5"/],
       [["run", fine, ...kafka, "--metrics-port", "70000"], /must be a port/],
