@@ -16,7 +16,10 @@ import { readBatches } from "../src/kafka/records/batch-reader.ts";
 import { decompressApart } from "../src/kafka/records/compression.ts";
 import { crc32c } from "../src/kafka/records/crc32c.ts";
 import { RecordDecoder } from "../src/kafka/records/record-decoder.ts";
-import { scenarios } from "./scenarios.ts";
+import type { BenchTopic } from "./fill.ts";
+import { printSample } from "./programs/sample.ts";
+import { markdownTable } from "./report.ts";
+import { large, small } from "./topics.ts";
 
 const ROUNDS = 5;
 const ROUND_MS = 200;
@@ -29,8 +32,7 @@ interface Batch {
 }
 
 /** One batch as a broker sends it. */
-function batchOf(scenario: string, messages: number): Batch {
-  const { topic } = scenarios(1)[scenario]!;
+function batchOf(topic: BenchTopic, messages: number): Batch {
   const values = Array.from({ length: messages }, (_, i) => ({
     topic: topic.name,
     key: Buffer.from(String(i % 1_000)),
@@ -126,9 +128,9 @@ async function transferCost(bytes: number): Promise<number> {
 }
 
 const kinds: Readonly<Record<string, Batch>> = {
-  "100 B": batchOf("consume", 2_000),
-  "0.8 kB, lz4": batchOf("lz4", 300),
-  "0.8 kB, zstd": batchOf("zstd", 300),
+  "100 B": batchOf(small(4, 1), 2_000),
+  "0.8 kB, lz4": batchOf(large("lz4", 1), 300),
+  "0.8 kB, zstd": batchOf(large("zstd", 1), 300),
 };
 const nsPerByte = await socketCost();
 const table: Record<string, Record<string, number>> = {};
@@ -167,8 +169,15 @@ for (const [kind, batch] of Object.entries(kinds)) {
   };
 }
 const columns = Object.keys(kinds);
-const lines = [`| ns a message | ${columns.join(" | ")} |`, `|---|${"---:|".repeat(columns.length)}`];
-for (const step of Object.keys(table[columns[0]!]!)) {
-  lines.push(`| ${step} | ${columns.map((kind) => table[kind]![step]!.toLocaleString("en")).join(" | ")} |`);
+const rows = Object.keys(table[columns[0]!]!).map((step) => [
+  step,
+  ...columns.map((kind) => table[kind]![step]!.toLocaleString("en")),
+]);
+if (process.env["BENCH_JSON"] === undefined) {
+  process.stdout.write(`${markdownTable(["ns a message", ...columns], rows)}\n`);
+} else {
+  const figures = columns.flatMap((kind) =>
+    Object.entries(table[kind]!).map(([step, ns]) => [`${kind}: ${step}`, ns]),
+  );
+  printSample(Object.fromEntries(figures) as Record<string, number>);
 }
-process.stdout.write(`${lines.join("\n")}\n`);

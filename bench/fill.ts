@@ -15,18 +15,54 @@ const BATCH_BYTES = 262_144;
 const MOST_BATCH_MESSAGES = 2_000;
 const DISTINCT_BATCHES = 24;
 const IN_FLIGHT = 4;
+/** A thousand partitions take a while to get their leaders. */
+const PATIENCE_MS = 60_000;
+
+/** A connection to the broker, which is made anew when it has broken: on a busy machine that happens. */
+class Link {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #maxInflights: number;
+  #connection: Promise<Connection> | undefined;
+
+  constructor(bootstrapServers: string, maxInflights: number) {
+    const [host = "", port = ""] = bootstrapServers.split(":");
+    this.#host = host;
+    this.#port = Number(port);
+    this.#maxInflights = maxInflights;
+  }
+
+  connection(): Promise<Connection> {
+    return (this.#connection ??= this.#connect());
+  }
+
+  async close(): Promise<void> {
+    await (await this.#connection)?.close();
+  }
+
+  async #connect(): Promise<Connection> {
+    const connection = new Connection("arroyo-bench", { maxInflights: this.#maxInflights });
+    const broken = (): void => (this.#connection = undefined);
+    connection.on("error", broken).on("close", broken);
+    try {
+      await connection.connect(this.#host, this.#port);
+    } catch (error) {
+      broken();
+      throw error;
+    }
+    return connection;
+  }
+}
 
 /** Makes the topics and fills them: whole batches, encoded once, so that it takes seconds. */
 export async function fillTopics(bootstrapServers: string, topics: readonly BenchTopic[]): Promise<void> {
   const admin = new Admin({ clientId: "arroyo-bench", bootstrapBrokers: [bootstrapServers] });
-  const connection = new Connection("arroyo-bench", { maxInflights: IN_FLIGHT });
-  const [host = "", port = ""] = bootstrapServers.split(":");
-  await connection.connect(host, Number(port));
+  const link = new Link(bootstrapServers, IN_FLIGHT);
   for (const topic of topics) {
     await admin.createTopics({ topics: [topic.name], partitions: topic.partitions, replicas: 1 });
-    await fillTopic(connection, topic);
+    await fillTopic(link, topic);
   }
-  await connection.close();
+  await link.close();
   await admin.close();
 }
 
@@ -36,29 +72,27 @@ export async function feedTopic(
   topic: string,
   everyMs: number,
 ): Promise<() => Promise<void>> {
-  const connection = new Connection("arroyo-bench-feed", { maxInflights: 100 });
-  const [host = "", port = ""] = bootstrapServers.split(":");
-  await connection.connect(host, Number(port));
+  const link = new Link(bootstrapServers, 100);
   const timer = setInterval(() => {
     const nowMs = performance.timeOrigin + performance.now();
     const message = { topic, value: Buffer.from(nowMs.toFixed(3)), timestamp: BigInt(Date.now()) };
     // One that fails is missing from the figures, no more.
-    produce(connection, topic, 0, createRecordsBatch([message]).buffer).catch(() => {});
+    produce(link, topic, 0, createRecordsBatch([message]).buffer).catch(() => {});
   }, everyMs);
   return async () => {
     clearInterval(timer);
-    await connection.close();
+    await link.close();
   };
 }
 
-async function fillTopic(connection: Connection, topic: BenchTopic): Promise<void> {
+async function fillTopic(link: Link, topic: BenchTopic): Promise<void> {
   const perBatch = Math.min(MOST_BATCH_MESSAGES, Math.floor(BATCH_BYTES / topic.value(0).length));
   const batches = Array.from({ length: DISTINCT_BATCHES }, (_, batch) => encode(topic, batch, perBatch));
   const under = new Set<Promise<void>>();
   let partition = 0;
   for (let written = 0, batch = 0; written < topic.messages; written += perBatch, batch++) {
     const bytes = batches[batch % batches.length] as Buffer;
-    const sent = retried(connection, topic.name, partition++ % topic.partitions, bytes).finally(() =>
+    const sent = retried(link, topic.name, partition++ % topic.partitions, bytes).finally(() =>
       under.delete(sent),
     );
     under.add(sent);
@@ -77,25 +111,21 @@ function encode(topic: BenchTopic, batch: number, size: number): Buffer {
   return createRecordsBatch(messages, { compression: topic.codec }).buffer;
 }
 
-/** A partition that was just made may have no leader for a moment. */
-async function retried(
-  connection: Connection,
-  topic: string,
-  partition: number,
-  bytes: Buffer,
-): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
+/** A partition that was just made may have no leader for a while. */
+async function retried(link: Link, topic: string, partition: number, bytes: Buffer): Promise<void> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  for (;;) {
     try {
-      await produce(connection, topic, partition, bytes);
+      await produce(link, topic, partition, bytes);
       return;
     } catch (error) {
-      if (attempt >= 50) throw error;
+      if (performance.now() > untilMs) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 }
 
-function produce(connection: Connection, topic: string, partition: number, bytes: Buffer): Promise<void> {
+async function produce(link: Link, topic: string, partition: number, bytes: Buffer): Promise<void> {
   const request = (): Writer =>
     Writer.create()
       .appendString(null)
@@ -110,7 +140,8 @@ function produce(connection: Connection, topic: string, partition: number, bytes
         });
       })
       .appendTaggedFields();
-  return new Promise((resolve, reject) => {
+  const connection = await link.connection();
+  await new Promise<void>((resolve, reject) => {
     const { key, version } = produceV10.api;
     connection.send(key, version, request, produceV10.parseResponse, true, true, (error) => {
       if (error === null) resolve();

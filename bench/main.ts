@@ -1,40 +1,51 @@
-import { cpus, release, totalmem, type } from "node:os";
-import { writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { DEFAULT_KAFKA_VERSION } from "../test/kafka/kafka-jars.ts";
 import { startKafka } from "../test/kafka/broker.ts";
-import { feedTopic, fillTopics } from "./fill.ts";
+import { DEFAULT_KAFKA_VERSION } from "../test/kafka/kafka-jars.ts";
+import { feedTopic, fillTopics, type BenchTopic } from "./fill.ts";
 import { buildPeers } from "./peers.ts";
-import { reportTable, type Report } from "./report.ts";
-import { compare, type Contender, type Sample } from "./run.ts";
+import { report } from "./report.ts";
+import { RESULTS, writeResults, written, type Results } from "./results.ts";
+import { compare, type Contender } from "./run.ts";
 import { scenarios, type Program, type Scenario } from "./scenarios.ts";
 
-const ALL = scenarios(10_000_000);
-const HELP = `Usage: npm run bench -- [NAME...] [--peers] [--runs N] [--messages N] [--json FILE]
+const ALL = scenarios(12_000_000);
+/** Nothing is deleted because it is old, and the broker is not shut out when the machine is busy for seconds. */
+const BROKER = { "log.retention.ms": "-1", "broker.session.timeout.ms": "30000" };
+/** What a machine has that does nothing, or has only just stopped. */
+const MOST_LOAD = 1;
+const HELP = `Usage: npm run bench -- [NAME...] [--peers] [--long] [--quick] [--runs N] [--seconds N] [--messages N] [--results DIR]
 
-Measures the library on a Kafka of its own, started here and stopped again. By default, all of:
+Measures the library on a Kafka of its own, which is started here and stopped again. By default, all that takes no minutes:
 
 ${Object.entries(ALL)
-  .map(([name, { what }]) => `  ${name.padEnd(16)} ${what}`)
+  .map(([name, { what, isLong }]) => `  ${name.padEnd(16)} ${what}${isLong === true ? " (long)" : ""}`)
   .join("\n")}
 
   --peers      also other libraries that do the same, in turn: Arroyo for Rust (cargo) and Python (pip), kafkajs,
                @platformatic/kafka, @confluentinc/kafka-javascript. What cannot be built is named and left out
+  --long       only what takes minutes
+  --quick      one short run of each, to see that it works: the figures mean nothing, and are kept nowhere
   --runs       runs of each, default 5
-  --messages   messages that a run reads, default 10,000,000 (of 0.8 kB a third of it)
-  --json       also write the figures to a file; "node bench/plot.ts FILE" makes the pictures of the documentation
+  --seconds    how long a run lasts, default 4
+  --messages   messages in a topic, where a run ends too, default 12,000,000 (of 0.8 kB a third of it)
+  --results    where the figures go, a file for each; default bench/results. "npm run docs" makes docs/benchmarks.md of them
 
-What each step costs a message, without a broker: node bench/breakdown.ts
+bench/README.md says how long it takes.
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     peers: { type: "boolean", default: false },
-    runs: { type: "string", default: "5" },
-    messages: { type: "string", default: "10000000" },
-    json: { type: "string" },
+    long: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    runs: { type: "string" },
+    seconds: { type: "string" },
+    messages: { type: "string" },
+    results: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -43,62 +54,95 @@ if (values.help) {
   process.exit(0);
 }
 const runs = wholeNumber("--runs", values.runs);
-const all = scenarios(wholeNumber("--messages", values.messages));
-const chosen = (positionals.length > 0 ? positionals : Object.keys(all)).map((name) => {
+const seconds = wholeNumber("--seconds", values.seconds ?? (values.quick ? "1" : "4"));
+const all = scenarios(wholeNumber("--messages", values.messages ?? (values.quick ? "2000000" : "12000000"))!);
+const folder = values.results ?? (values.quick ? undefined : RESULTS);
+const names =
+  positionals.length > 0
+    ? positionals
+    : Object.keys(all).filter((name) => (all[name]!.isLong ?? false) === values.long);
+const chosen = names.map((name) => {
   const scenario = all[name];
   return scenario === undefined ? fail(`There is no "${name}".`) : { name, scenario };
 });
 
-const wanted = new Set(values.peers ? chosen.flatMap(({ scenario }) => scenario.peers ?? []) : []);
-const peers = buildPeers(wanted);
-await using kafka = await startKafka({ properties: { "log.retention.ms": "-1" } });
-const { bootstrapServers } = kafka;
+const peers = buildPeers(new Set(values.peers ? chosen.flatMap(({ scenario }) => scenario.peers ?? []) : []));
+const [load = 0] = loadavg();
+if (load > MOST_LOAD && !values.quick)
+  process.stderr.write(`The machine is busy (load ${load.toFixed(1)}): the figures will mean little\n`);
+const needsKafka = chosen.some(({ scenario }) => scenario.topic !== undefined);
+await using kafka = needsKafka ? await startKafka({ forSpeed: true, properties: BROKER }) : undefined;
+const bootstrapServers = kafka?.bootstrapServers ?? "";
 const filled = new Set<string>();
-const report: Report = { machine: machine(), scenarios: {} };
-for (const { name, scenario } of chosen) report.scenarios[name] = await measure(name, scenario);
-process.stdout.write(reportTable(report));
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+const reports: string[] = [];
+for (const { name, scenario } of chosen) {
+  const results = await measure(name, scenario);
+  reports.push(report(name, scenario, results));
+  if (folder !== undefined) writeResults(folder, results);
+}
+process.stdout.write(`${machine()}\n${reports.join("")}`);
 
-async function measure(name: string, scenario: Scenario): Promise<Report["scenarios"][string]> {
-  const { topic, ours, base, figure, what } = scenario;
-  process.stderr.write(`${name}: ${what}\n`);
-  // What the base reads, if that is another topic.
-  const other = Object.values(all).find(
-    (candidate) => candidate.topic.name === base?.env?.BENCH_TOPIC,
-  )?.topic;
-  for (const needed of [topic, other]) {
-    if (needed === undefined || filled.has(needed.name)) continue;
-    filled.add(needed.name);
-    await fillTopics(bootstrapServers, [needed]);
+async function measure(name: string, scenario: Scenario): Promise<Results> {
+  const started = performance.now();
+  process.stderr.write(`${name}: ${scenario.what}\n`);
+  const { topic } = scenario;
+  for (const needed of [topic, ...scenario.programs.map((program) => program.topic)]) {
+    if (needed !== undefined) await fill(needed);
   }
-  const stopFeed = topic.messages === 0 ? await feedTopic(bootstrapServers, topic.name, 5) : undefined;
-  const contenders = [program("arroyo (TypeScript)", ours)];
-  if (base !== undefined) contenders.push(program(base.name, base));
-  for (const peer of scenario.peers ?? []) {
-    const found = peers.get(peer);
-    if (found !== undefined) contenders.push(found);
-  }
+  const wanted = scenario.peers ?? [];
+  const contenders = [
+    ...scenario.programs.map((program) => contenderOf(program)),
+    ...wanted.flatMap((peer) => peers.found.get(peer) ?? []),
+  ];
+  const runSeconds = values.quick ? Math.min(seconds!, 1) : (scenario.seconds ?? seconds!);
+  const messages = scenario.messages ?? topic?.messages ?? 0;
   const env = {
     BENCH_BOOTSTRAP_SERVERS: bootstrapServers,
-    BENCH_TOPIC: topic.name,
-    BENCH_MESSAGES: String(topic.messages),
+    BENCH_TOPIC: topic?.name ?? "",
+    BENCH_MESSAGES: String(values.quick ? Math.min(messages, 500_000) : messages),
+    BENCH_SECONDS: String(runSeconds),
+    BENCH_JSON: "1",
   };
+  const [figure] = scenario.figures;
+  const ofThis = values.quick ? 1 : (runs ?? scenario.runs ?? 5);
+  const stopFeed =
+    topic === undefined || scenario.feedEveryMs === undefined
+      ? undefined
+      : await feedTopic(bootstrapServers, topic.name, scenario.feedEveryMs);
   try {
-    const results = await compare(contenders, env, runs, (sample) => figureOf(scenario, sample));
-    return { what, figure, results };
+    const { measured, leftOut } = await compare(contenders, env, {
+      runs: ofThis,
+      timeoutMs: runSeconds * 1_000,
+      onRun(run, contender, sample) {
+        const shown = figure === undefined ? "" : `${written(figure.of(sample))} ${figure.unit}`;
+        process.stderr.write(`  run ${run + 1}/${ofThis}  ${contender.name.padEnd(36)} ${shown}\n`);
+      },
+    });
+    const missing = wanted.flatMap((peer) => peers.missing.get(peer) ?? []);
+    for (const { name: who, why } of leftOut) process.stderr.write(`Left out: ${who} (${why})\n`);
+    process.stderr.write(`  took ${Math.round((performance.now() - started) / 1_000)} s\n`);
+    const date = new Date().toISOString().slice(0, 10);
+    return { scenario: name, machine: machine(), date, measured, leftOut: [...missing, ...leftOut] };
   } finally {
     await stopFeed?.();
   }
 }
 
-function program(name: string, { file, env }: Program): Contender {
-  const args = [join(import.meta.dirname, "programs", file)];
-  return { name, command: process.execPath, args, ...(env === undefined ? {} : { env }) };
+async function fill(topic: BenchTopic): Promise<void> {
+  if (filled.has(topic.name)) return;
+  filled.add(topic.name);
+  await fillTopics(bootstrapServers, [topic]);
+  // What is still to be written to the disk would be written while others are measured.
+  if (!values.quick) execFileSync("sync");
 }
 
-function figureOf({ value }: Scenario, sample: Sample): number {
-  if (value === undefined) return (sample.messages ?? NaN) / (sample.seconds ?? NaN);
-  return sample[value] ?? NaN;
+function contenderOf({ name, file, env = {}, topic }: Program): Contender {
+  const path = join(import.meta.dirname, "programs", file);
+  // What copies a topic is measured by what arrives.
+  const watch =
+    file === "consume-produce.ts" ? [join(import.meta.dirname, "programs/watch.ts"), process.execPath] : [];
+  const other = topic === undefined ? {} : { BENCH_TOPIC: topic.name };
+  return { name, command: process.execPath, args: [...watch, path], env: { ...env, ...other } };
 }
 
 function machine(): string {
@@ -107,11 +151,12 @@ function machine(): string {
   const processor = cores[0]?.model.trim() ?? "unknown";
   return (
     `${cores.length} cores (${processor}), ${memory} GiB, ${type()} ${release()}, Node ${process.version}, ` +
-    `Kafka ${DEFAULT_KAFKA_VERSION} on the same cores, ${new Date().toISOString().slice(0, 10)}`
+    `Kafka ${DEFAULT_KAFKA_VERSION} on the same cores`
   );
 }
 
-function wholeNumber(flag: string, value: string): number {
+function wholeNumber(flag: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
   const number = Number(value);
   if (!Number.isSafeInteger(number) || number < 1)
     return fail(`${flag} takes a whole number from 1 up, not "${value}"`);

@@ -1,84 +1,172 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import type { LeftOut } from "./results.ts";
 import type { Contender } from "./run.ts";
 
 const PEERS = join(import.meta.dirname, "peers");
 const RUST = join(PEERS, "arroyo-rust");
 const PYTHON = join(PEERS, "arroyo-python");
 const JAVASCRIPT = join(PEERS, "javascript");
+const WATCH = join(import.meta.dirname, "programs/watch.ts");
 
-/** Says what is left out, and why. */
-function missing(who: string, why: string): undefined {
-  process.stderr.write(`Left out: ${who} (${why})\n`);
+const CLIENTS = {
+  kafkajs: { dependency: "kafkajs", name: "kafkajs, eachBatch" },
+  platformatic: { dependency: "@platformatic/kafka", name: "@platformatic/kafka, stream" },
+  confluent: { dependency: "@confluentinc/kafka-javascript", name: "@confluentinc/kafka-javascript" },
+} as const;
+
+/** What scenarios call a peer: who, and with which of its programs. */
+export type PeerName =
+  | "rust"
+  | "rust-untuned"
+  | "rust-pipe"
+  | "rust-latency"
+  | "python"
+  | "python-untuned"
+  | "python-pipe"
+  | "python-latency"
+  | keyof typeof CLIENTS;
+
+export interface Peers {
+  readonly found: ReadonlyMap<PeerName, Contender>;
+  /** By the names that scenarios use: who cannot be measured here, and why. */
+  readonly missing: ReadonlyMap<PeerName, LeftOut>;
+}
+
+/** As well as can be: librdkafka otherwise waits a second before it fetches again from a partition whose queue was full. */
+const TUNED = { BENCH_TUNED: "1" };
+
+/** Builds what can be built of those that are wanted. */
+export function buildPeers(wanted: ReadonlySet<PeerName>): Peers {
+  const found = new Map<PeerName, Contender>();
+  const missing = new Map<PeerName, LeftOut>();
+  const rust = once(buildRust);
+  const python = once(installPython);
+  const javascript = once(installJavascript);
+  for (const peer of wanted) {
+    const made = peer.startsWith("rust")
+      ? rustPeer(peer, rust())
+      : peer.startsWith("python")
+        ? pythonPeer(peer, python())
+        : javascriptPeer(peer as keyof typeof CLIENTS, javascript());
+    if ("why" in made) {
+      missing.set(peer, made);
+      process.stderr.write(`Left out: ${made.name} (${made.why})\n`);
+    } else {
+      found.set(peer, { ...made, isPeer: true });
+    }
+  }
+  return { found, missing };
+}
+
+/** Why it cannot be had, if so. */
+type Lack = string | undefined;
+
+function buildRust(): Lack {
+  if (spawnSync("cargo", ["--version"]).status !== 0) return "there is no cargo here";
+  process.stderr.write("Building Arroyo for Rust\n");
+  if (!succeeds("cargo", ["build", "--release", "--quiet"], RUST))
+    return "it could not be built: it needs cmake and librdkafka's headers, see bench/README.md";
   return undefined;
+}
+
+function rustPeer(peer: PeerName, why: Lack): Contender | LeftOut {
+  const name = `Arroyo for Rust${nameOf(peer)}`;
+  if (why !== undefined) return { name, why };
+  const program = (of: string): string => join(RUST, "target/release", of);
+  const version = `sentry_arroyo ${/sentry_arroyo = "=(.*)"/.exec(text(RUST, "Cargo.toml"))?.[1]}`;
+  if (peer === "rust-pipe") return { name, version, ...watched(program("pipe")), env: TUNED };
+  const command = program(peer === "rust-latency" ? "latency" : "consume");
+  return { name, version, command, args: [], env: peer === "rust" ? TUNED : {} };
+}
+
+function installPython(): Lack {
+  if (spawnSync("python3", ["--version"]).status !== 0) return "there is no python3 here";
+  const python = join(PYTHON, ".venv/bin/python");
+  const isThere = (): boolean => succeeds(python, ["-c", "import arroyo"], PYTHON);
+  if (existsSync(python) && isThere()) return undefined;
+  process.stderr.write("Installing Arroyo for Python\n");
+  const pip = ["-m", "pip", "install", "--quiet", "-r", "requirements.txt"];
+  const isMade =
+    succeeds("python3", ["-m", "venv", ".venv"], PYTHON) && succeeds(python, pip, PYTHON) && isThere();
+  return isMade ? undefined : "it could not be installed with pip";
+}
+
+function pythonPeer(peer: PeerName, why: Lack): Contender | LeftOut {
+  const name = `Arroyo for Python${nameOf(peer)}`;
+  if (why !== undefined) return { name, why };
+  const command = join(PYTHON, ".venv/bin/python");
+  const version = text(PYTHON, "requirements.txt").trim().replace("==", " ");
+  if (peer === "python-pipe")
+    return { name, version, ...watched(command, join(PYTHON, "pipe.py")), env: TUNED };
+  const program = peer === "python-latency" ? "latency.py" : "consume.py";
+  return {
+    name,
+    version,
+    command,
+    args: [join(PYTHON, program)],
+    env: peer === "python" ? TUNED : {},
+  };
+}
+
+function installJavascript(): Lack {
+  const install = ["install", "--silent", "--no-audit", "--no-fund"];
+  const isThere = existsSync(join(JAVASCRIPT, "node_modules/kafkajs"));
+  return isThere || succeeds("npm", install, JAVASCRIPT) ? undefined : "npm could not install it";
+}
+
+function javascriptPeer(client: keyof typeof CLIENTS, lack: Lack): Contender | LeftOut {
+  const { name, dependency } = CLIENTS[client];
+  const manifest = join("node_modules", dependency, "package.json");
+  if (lack !== undefined) return { name, why: lack };
+  if (!existsSync(join(JAVASCRIPT, manifest))) {
+    return { name, why: "there is no binary of it to download here, and it was not built" };
+  }
+  const command = nodes().find((node) => loads(node, dependency));
+  if (command === undefined) return { name, why: "it loads in none of the Nodes that are here" };
+  const { version } = JSON.parse(text(JAVASCRIPT, manifest)) as { version: string };
+  const node = command === process.execPath ? "" : ` on Node ${output(command, ["--version"])}`;
+  const args = [join(JAVASCRIPT, `consume-${client}.mjs`)];
+  // kafkajs sets timers that are overdue.
+  const env = { NODE_NO_WARNINGS: "1" };
+  return { name, version: `${dependency} ${version}${node}`, command, args, env };
+}
+
+/** This one first: a binary may be made for one of them only. */
+function nodes(): string[] {
+  const onPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "node"));
+  return [process.execPath, ...onPath.filter((path) => existsSync(path))];
+}
+
+function loads(node: string, dependency: string): boolean {
+  const script = `import("${dependency}").catch(() => process.exit(1))`;
+  return spawnSync(node, ["-e", script], { cwd: JAVASCRIPT, stdio: "ignore" }).status === 0;
+}
+
+/** One that copies a topic: what arrives is measured. */
+function watched(...command: string[]): Pick<Contender, "command" | "args"> {
+  return { command: process.execPath, args: [WATCH, ...command] };
+}
+
+function nameOf(peer: PeerName): string {
+  if (peer.endsWith("-untuned")) return ", as it comes";
+  return peer.endsWith("-latency") ? "" : ", tuned";
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+function text(...path: string[]): string {
+  return readFileSync(join(...path), "utf8");
+}
+
+function output(command: string, args: readonly string[]): string {
+  return spawnSync(command, args, { encoding: "utf8" }).stdout.trim();
 }
 
 function succeeds(command: string, args: readonly string[], cwd: string): boolean {
   return spawnSync(command, args, { cwd, stdio: ["ignore", "ignore", "inherit"] }).status === 0;
-}
-
-/** Builds what can be built of the peers, and says what it is. By the names that scenarios use. */
-export function buildPeers(wanted: ReadonlySet<string>): ReadonlyMap<string, Contender> {
-  const found = new Map<string, Contender>();
-  const isWanted = (...names: string[]): boolean => names.some((name) => wanted.has(name));
-  if (isWanted("rust", "rust-untuned", "rust-latency")) for (const [k, v] of rust()) found.set(k, v);
-  if (isWanted("python")) for (const [k, v] of python()) found.set(k, v);
-  if (isWanted("kafkajs", "platformatic", "confluent")) for (const [k, v] of javascript()) found.set(k, v);
-  return found;
-}
-
-function rust(): [string, Contender][] {
-  const who = "Arroyo for Rust";
-  if (spawnSync("cargo", ["--version"]).status !== 0) {
-    missing(who, "there is no cargo here");
-    return [];
-  }
-  process.stderr.write(`Building ${who}\n`);
-  const consume = join(RUST, "target/release/consume");
-  if (!succeeds("cargo", ["build", "--release", "--quiet"], RUST) || !existsSync(consume)) {
-    missing(who, "it could not be built");
-    return [];
-  }
-  const tuned = { BENCH_TUNED: "1" };
-  return [
-    ["rust", { name: `${who}, tuned`, command: consume, args: [], env: tuned }],
-    ["rust-untuned", { name: `${who}, as it comes`, command: consume, args: [] }],
-    ["rust-latency", { name: who, command: join(RUST, "target/release/latency"), args: [] }],
-  ];
-}
-
-function python(): [string, Contender][] {
-  const who = "Arroyo for Python";
-  const command = join(PYTHON, ".venv/bin/python");
-  const made =
-    existsSync(command) ||
-    (succeeds("python3", ["-m", "venv", ".venv"], PYTHON) &&
-      succeeds(command, ["-m", "pip", "install", "--quiet", "-r", "requirements.txt"], PYTHON));
-  if (!made) {
-    missing(who, "it could not be installed");
-    return [];
-  }
-  const env = { BENCH_TUNED: "1" };
-  return [["python", { name: `${who}, tuned`, command, args: [join(PYTHON, "consume.py")], env }]];
-}
-
-function javascript(): [string, Contender][] {
-  const installed = (name: string): boolean => existsSync(join(JAVASCRIPT, "node_modules", name));
-  if (!installed("kafkajs")) succeeds("npm", ["install", "--silent", "--no-audit", "--no-fund"], JAVASCRIPT);
-  const clients: readonly (readonly [string, string, string])[] = [
-    ["kafkajs", "kafkajs", "kafkajs eachBatch"],
-    ["platformatic", "@platformatic/kafka", "@platformatic/kafka stream"],
-    ["confluent", "@confluentinc/kafka-javascript", "@confluentinc/kafka-javascript"],
-  ];
-  const found: [string, Contender][] = [];
-  for (const [key, dependency, name] of clients) {
-    const program = join(JAVASCRIPT, `consume-${key}.mjs`);
-    // It can be there and still not load: its binary is made when it is installed.
-    const loads =
-      installed(dependency) && succeeds(process.execPath, ["-e", `import("${dependency}")`], JAVASCRIPT);
-    if (loads) found.push([key, { name, command: process.execPath, args: [program] }]);
-    else missing(name, "it could not be installed");
-  }
-  return found;
 }

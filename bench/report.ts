@@ -1,30 +1,44 @@
-import { written, type Result } from "./run.ts";
+import { summarize, written, type Measured, type Results, type Summary } from "./results.ts";
+import type { Figure, Scenario } from "./scenarios.ts";
 
-/** What was measured, as it is written to a file. */
-export interface Report {
-  readonly machine: string;
-  readonly scenarios: Record<
-    string,
-    { readonly what: string; readonly figure: string; readonly results: readonly Result[] }
-  >;
+/** The median of one that was measured, with the lowest and the highest run. */
+export function figureOf(measured: Measured, figure: Figure): Summary {
+  return summarize(measured.samples.map((sample) => figure.of(sample)));
 }
 
-/** For people. Ratios are those to this library: what it is better or worse by depends on the figure. */
-export function reportTable({ machine, scenarios }: Report): string {
-  const lines = [machine, ""];
-  for (const [name, { what, figure, results }] of Object.entries(scenarios)) {
-    lines.push(
-      `${name}: ${what}`,
-      "",
-      `| | median, ${figure} | min | max | ours to it |`,
-      "|---|---|---|---|---|",
-    );
-    const ours = results[0]?.median ?? NaN;
-    for (const { name: who, median, min, max } of results) {
-      const ratio = who === results[0]?.name ? "" : `${(ours / median).toFixed(2)} x`;
-      lines.push(`| ${who} | ${written(median)} | ${written(min)} | ${written(max)} | ${ratio} |`);
-    }
-    lines.push("");
-  }
-  return lines.join("\n");
+/** How many times the first one's figure is of this one's. */
+export function ratioOf(results: Results, other: Measured, figure: Figure): number {
+  const [first] = results.measured;
+  return first === undefined ? NaN : figureOf(first, figure).median / figureOf(other, figure).median;
+}
+
+/** A table of a figure for people, in Markdown. */
+export function figureTable(results: Results, figure: Figure): string {
+  const hasOthers = results.measured.length > 1;
+  const head = ["", `${figure.name}, ${figure.unit}`, "lowest", "highest"];
+  if (hasOthers) head.push("first to it");
+  const rows = results.measured.map((measured, i) => {
+    const { median, min, max } = figureOf(measured, figure);
+    const row = [measured.name, written(median), written(min), written(max)];
+    if (hasOthers) row.push(i === 0 ? "" : `${ratioOf(results, measured, figure).toFixed(2)} x`);
+    return row;
+  });
+  return markdownTable(head, rows);
+}
+
+/** @param texts how many of the first columns hold words; the others are numbers. */
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  texts: number = 1,
+): string {
+  const rule = head.map((_, i) => (i < texts ? "---" : "---:"));
+  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** For the terminal. */
+export function report(name: string, { what, figures }: Scenario, results: Results): string {
+  const tables = figures.map((figure) => `${figureTable(results, figure)}\n`);
+  if (figures.length === 0) tables.push(`${JSON.stringify(results.measured[0]?.samples[0])}\n`);
+  return `\n${name}: ${what}\n\n${tables.join("\n")}`;
 }

@@ -1,145 +1,219 @@
-import { randomBytes } from "node:crypto";
 import type { BenchTopic } from "./fill.ts";
+import type { PeerName } from "./peers.ts";
+import type { Sample } from "./results.ts";
+import { large, small } from "./topics.ts";
 
-/** A program, and what it is told besides the topic. */
+/** A program of this library, and what it is told besides. */
 export interface Program {
+  readonly name: string;
   readonly file: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it reads another topic than the first one. */
+  readonly topic?: BenchTopic;
 }
 
-/** What is measured, and how the figure is to be read. */
+/** A number that is read from each sample. */
+export interface Figure {
+  readonly name: string;
+  readonly unit: "messages/s" | "% of a core" | "ms" | "MB" | "ns a message";
+  of(sample: Sample): number;
+}
+
+/** What is measured, and how the figures are to be read. */
 export interface Scenario {
   readonly what: string;
-  readonly topic: BenchTopic;
-  readonly ours: Program;
-  /** The same work, by peers that have a program for it: names of `peers.ts`. */
-  readonly peers?: readonly string[];
-  /** Also measured in turn, as a base to compare with. */
-  readonly base?: Program & { readonly name: string };
-  readonly figure: "messages/s" | "% of a core" | "ms" | "ns a message";
-  /** Which number of a sample; for "messages/s" it is computed. */
-  readonly value?: string;
+  /** Without one, nothing is read, and no broker is needed. */
+  readonly topic?: BenchTopic;
+  /** Measured in turn. The others are compared with the first. */
+  readonly programs: readonly [Program, ...Program[]];
+  /** Those that do the same work. */
+  readonly peers?: readonly PeerName[];
+  /** The most messages of a run, if it is not those of the topic. */
+  readonly messages?: number;
+  /** How long a run lasts, if not as long as all. */
+  readonly seconds?: number;
+  /** How many runs, if not as many as of all. */
+  readonly runs?: number;
+  /** While it is measured, a message is written each so many milliseconds. */
+  readonly feedEveryMs?: number;
+  readonly figures: readonly Figure[];
+  /** Takes minutes: measured only when it is named, or with --long. */
+  readonly isLong?: boolean;
 }
 
-const CONSUMING = ["rust", "rust-untuned", "python", "kafkajs", "platformatic", "confluent"];
-const LATENCY = ["rust-latency"];
+/** What this library is called beside others. */
+export const OURS = "this library";
 
-/** 100 bytes: a bit of JSON, filled up with spaces. */
-function hundredBytes(i: number): Buffer {
-  return Buffer.from(
-    JSON.stringify({ id: i, project: i % 97, type: "event", tag: "abc"[i % 3] }).padEnd(100),
-  );
+function value(name: string, unit: Figure["unit"], key: string): Figure {
+  return { name, unit, of: (sample) => sample[key] ?? NaN };
 }
 
-const words = Array.from({ length: 5_000 }, () => randomBytes(16).toString("hex"));
+const RATE: Figure = {
+  name: "throughput",
+  unit: "messages/s",
+  of: ({ messages = NaN, seconds = NaN }) => messages / seconds,
+};
+const PEAK = value("most held", "MB", "peakMegabytes");
+const GROWN = value("grown", "MB", "grownMegabytes");
+const PERCENT = value("CPU", "% of a core", "percent");
+const CPU = value("CPU time", "ns a message", "cpuNsPerMessage");
 
-/** JSON of 0.8 kB that compresses by little. */
-function document(i: number): Buffer {
-  const tags: Record<string, string> = {};
-  for (let k = 0; k < 18; k++) tags[`k${k}`] = words[Math.floor(Math.random() * words.length)] as string;
-  return Buffer.from(JSON.stringify({ id: i, ts: 1_700_000_000 + i, tags }));
-}
+/** Those that are not read to their end. */
+const FEW = 60_000;
+const LATENCIES = 1_000;
 
-/** @param messages how many each run reads of the small ones; of the large ones it is a third. */
+/** @param messages how many there are of the small ones; of the large ones it is a third. */
 export function scenarios(messages: number): Readonly<Record<string, Scenario>> {
-  const small = (partitions: number): BenchTopic => ({
-    name: `b100x${partitions}`,
-    partitions,
-    messages,
-    codec: "none",
-    value: hundredBytes,
+  const four = small(4, messages);
+  const consume: Program = { name: OURS, file: "consume.ts" };
+  const quiet: BenchTopic = { ...small(4, FEW), name: "quiet" };
+  const among = (partitions: number): Scenario => ({
+    what: `100 B in ${partitions.toLocaleString("en")} partitions, beside 4`,
+    topic: small(partitions, messages),
+    programs: [
+      { ...consume, name: `${partitions.toLocaleString("en")} partitions` },
+      { ...consume, name: "4 partitions", topic: four },
+    ],
+    figures: [RATE],
   });
-  const large = (codec: BenchTopic["codec"]): BenchTopic => ({
-    name: `b1kr-${codec}`,
-    partitions: 4,
-    messages: Math.ceil(messages / 3),
-    codec,
-    value: document,
-  });
-  const consume: Program = { file: "consume.ts" };
-  const rate = { ours: consume, figure: "messages/s" } as const;
-  const few = { ...small(4), name: "quiet", messages: 60_000 };
   return {
-    consume: { ...rate, what: "100 B, 4 partitions", topic: small(4), peers: CONSUMING },
-    "consume-1": { ...rate, what: "100 B, 1 partition", topic: small(1), peers: CONSUMING },
-    lz4: { ...rate, what: "0.8 kB of JSON, lz4, 4 partitions", topic: large("lz4"), peers: CONSUMING },
-    zstd: { ...rate, what: "0.8 kB of JSON, zstd, 4 partitions", topic: large("zstd"), peers: CONSUMING },
-    parse: {
-      ...rate,
-      what: "the same with lz4, and JSON.parse of each (peers do not parse)",
-      ours: { file: "consume.ts", env: { BENCH_PARSE: "1" } },
-      topic: large("lz4"),
+    consume: {
+      what: "consume, RunTask, CommitOffsets: 100 B, 4 partitions",
+      topic: four,
+      programs: [consume],
+      peers: ["rust", "rust-untuned", "python", "python-untuned", "kafkajs", "platformatic", "confluent"],
+      figures: [RATE],
+    },
+    "consume-1": {
+      what: "consume, RunTask, CommitOffsets: 100 B, 1 partition",
+      topic: small(1, messages),
+      programs: [consume],
+      peers: ["rust", "rust-untuned"],
+      figures: [RATE],
+    },
+    lz4: {
+      what: "the same with 0.8 kB of JSON, lz4, 4 partitions",
+      topic: large("lz4", messages),
+      programs: [consume],
+      peers: ["rust", "platformatic"],
+      figures: [RATE],
+    },
+    zstd: {
+      what: "the same with 0.8 kB of JSON, zstd, 4 partitions",
+      topic: large("zstd", messages),
+      programs: [consume],
       peers: ["rust"],
+      figures: [RATE],
     },
-    "partitions-200": {
-      ...rate,
-      what: "100 B, 200 partitions, beside 4",
-      topic: small(200),
-      base: { ...consume, name: "4 partitions", env: { BENCH_TOPIC: "b100x4" } },
-    },
-    "partitions-1000": {
-      ...rate,
-      what: "100 B, 1,000 partitions, beside 4",
-      topic: small(1_000),
-      base: { ...consume, name: "4 partitions", env: { BENCH_TOPIC: "b100x4" } },
-    },
-    tasks: {
-      what: "10 more RunTasks, each: 100 B, 4 partitions",
-      topic: small(4),
-      ours: { file: "consume.ts", env: { BENCH_TASKS: "10" } },
-      base: { ...consume, name: "none more" },
-      figure: "ns a message",
-      value: "nsPerMessage",
-    },
-    produce: {
-      what: "KafkaProducer, 100 B, acks=all, a promise each, idempotent, beside without idempotence",
-      topic: small(4),
-      ours: { file: "produce.ts" },
-      base: { file: "produce.ts", name: "not idempotent", env: { BENCH_IDEMPOTENCE: "false" } },
-      figure: "messages/s",
+    parse: {
+      what: "the same with lz4, and JSON.parse of each value (peers do not parse)",
+      topic: large("lz4", messages),
+      programs: [{ ...consume, env: { BENCH_PARSE: "1" } }],
+      peers: ["rust"],
+      figures: [RATE],
     },
     "consume-produce": {
       what: "consume, RunTask, Produce (acks=all), CommitOffsets: 100 B, 4 partitions",
-      topic: small(4),
-      ours: { file: "consume-produce.ts" },
-      figure: "messages/s",
+      topic: four,
+      programs: [{ name: OURS, file: "consume-produce.ts" }],
+      peers: ["rust-pipe", "python-pipe"],
+      figures: [RATE],
+    },
+    produce: {
+      what: "KafkaProducer alone: 100 B, acks=all, a promise each",
+      topic: four,
+      programs: [
+        { name: "idempotent", file: "produce.ts" },
+        { name: "not idempotent", file: "produce.ts", env: { BENCH_IDEMPOTENCE: "false" } },
+      ],
+      figures: [RATE],
+    },
+    latency: {
+      what: "from the producer to the handler, at 200 messages/s",
+      topic: { ...small(1, 0), name: "latency" },
+      messages: LATENCIES,
+      feedEveryMs: 5,
+      programs: [{ name: OURS, file: "latency.ts" }],
+      peers: ["rust-latency", "python-latency"],
+      figures: [value("p50", "ms", "p50"), value("p99", "ms", "p99")],
+    },
+    idle: {
+      what: "a consumer of a quiet topic, both threads together",
+      topic: quiet,
+      seconds: 8,
+      programs: [{ name: OURS, file: "idle.ts" }],
+      figures: [PERCENT],
+    },
+    memory: {
+      what: "held at full speed, 64 MB prefetch",
+      topic: four,
+      seconds: 8,
+      programs: [{ name: OURS, file: "memory.ts" }],
+      figures: [PEAK, GROWN, RATE],
     },
     first: {
       what: "run() to the first message, the group exists",
-      topic: few,
-      ours: { file: "first.ts" },
-      figure: "ms",
-      value: "ms",
+      topic: quiet,
+      programs: [{ name: OURS, file: "first.ts" }],
+      figures: [value("first message", "ms", "ms")],
     },
-    idle: {
-      what: "a quiet topic, both threads together",
-      topic: few,
-      ours: { file: "idle.ts" },
-      figure: "% of a core",
-      value: "percent",
+    "partitions-200": among(200),
+    "partitions-1000": among(1_000),
+    tasks: {
+      what: "10 further RunTasks in the chain: 100 B, 4 partitions",
+      topic: four,
+      programs: [
+        { ...consume, name: "10 further RunTasks", env: { BENCH_TASKS: "10" } },
+        { ...consume, name: "none further" },
+      ],
+      figures: [value("time", "ns a message", "nsPerMessage"), CPU],
     },
     slow: {
-      what: "a handler at 1,000 messages/s, beyond the handler",
-      topic: few,
-      ours: { file: "slow.ts" },
-      figure: "% of a core",
-      value: "percent",
+      what: "a handler that takes 1,000 messages/s, beyond the handler",
+      topic: four,
+      seconds: 8,
+      programs: [{ name: OURS, file: "slow.ts" }],
+      figures: [PERCENT, PEAK, GROWN],
     },
-    latency: {
-      what: "p50 at 200 messages/s, produce to handler",
-      topic: { ...few, name: "latency", partitions: 1, messages: 0 },
-      ours: { file: "latency.ts" },
-      peers: LATENCY,
-      figure: "ms",
-      value: "p50",
+    exporters: {
+      what: "exporters for Prometheus and OpenTelemetry at full speed: 100 B, 4 partitions",
+      topic: four,
+      runs: 10,
+      programs: [
+        { ...consume, name: "with both exporters", env: { BENCH_EXPORTERS: "1" } },
+        { ...consume, name: "without" },
+      ],
+      figures: [RATE, CPU],
     },
-    "latency-p99": {
-      what: "p99 at 200 messages/s, produce to handler",
-      topic: { ...few, name: "latency", partitions: 1, messages: 0 },
-      ours: { file: "latency.ts" },
-      peers: LATENCY,
-      figure: "ms",
-      value: "p99",
+    breakdown: {
+      what: "what each step costs, without a broker",
+      runs: 1,
+      programs: [{ name: OURS, file: "../breakdown.ts" }],
+      figures: [],
+    },
+    workers: {
+      what: "RunTaskInWorkers, without a broker",
+      runs: 1,
+      programs: [{ name: OURS, file: "../workers.ts" }],
+      figures: [],
+    },
+    "memory-10min": {
+      what: "held at full speed over ten minutes, 64 MB prefetch",
+      topic: four,
+      seconds: 600,
+      runs: 1,
+      programs: [{ name: OURS, file: "memory.ts" }],
+      figures: [PEAK, GROWN, RATE],
+      isLong: true,
+    },
+    "memory-slow": {
+      what: "held with a handler that takes 1,000 messages/s, over two minutes",
+      topic: four,
+      seconds: 120,
+      runs: 1,
+      programs: [{ name: OURS, file: "slow.ts" }],
+      figures: [PEAK, GROWN],
+      isLong: true,
     },
   };
 }

@@ -9,6 +9,7 @@ import { detachedRuntime } from "../src/strategies/runtime.ts";
 import type { ProcessingStrategy } from "../src/strategies/strategy.ts";
 import { WorkerPool } from "../src/workers/pool.ts";
 import { workerTask } from "../src/workers/task.ts";
+import { printSample } from "./programs/sample.ts";
 import type * as taskModule from "./worker-tasks.ts";
 import { busy, calibrate, nothing, setRounds } from "./worker-tasks.ts";
 
@@ -163,18 +164,26 @@ function median(name: keyof typeof contenders, of: (sample: Sample) => number): 
 const wall = (name: keyof typeof contenders): number => median(name, ({ seconds }) => seconds);
 const cpu = (name: keyof typeof contenders): number => median(name, ({ cpuSeconds }) => cpuSeconds);
 
-process.stdout.write(
-  `${count} messages of ${values.bytes} bytes, batches of ${maxBatchSize}, ${values.workers} workers, ` +
-    `medians of ${runs} interleaved runs, us per message\n`,
-);
-for (const name of Object.keys(contenders) as (keyof typeof contenders)[]) {
-  process.stdout.write(
-    `  ${name.padEnd(28)} ${wall(name).toFixed(2).padStart(8)} wall ${cpu(name).toFixed(2).padStart(8)} cpu\n`,
-  );
-}
 const speedUp = wall("50 us, RunTask") / wall("50 us, RunTaskInWorkers");
 const overhead = cpu("nothing, RunTaskInWorkers") - cpu("nothing, RunTask");
-process.stdout.write(
-  `speed-up ${speedUp.toFixed(2)} times (goal 1.7), overhead ${overhead.toFixed(2)} us of cpu a message on all threads, ` +
-    `${wall("nothing, RunTaskInWorkers").toFixed(2)} us of wall time (goal 3)\n`,
-);
+if (process.env["BENCH_JSON"] === undefined) {
+  process.stdout.write(
+    `${count} messages of ${values.bytes} bytes, batches of ${maxBatchSize}, ${values.workers} workers, ` +
+      `medians of ${runs} interleaved runs, us per message\n`,
+  );
+  for (const name of Object.keys(contenders) as (keyof typeof contenders)[]) {
+    process.stdout.write(
+      `  ${name.padEnd(28)} ${wall(name).toFixed(2).padStart(8)} wall ${cpu(name).toFixed(2).padStart(8)} cpu\n`,
+    );
+  }
+  process.stdout.write(
+    `speed-up ${speedUp.toFixed(2)} times (goal 1.7), overhead ${overhead.toFixed(2)} us of cpu a message on all threads, ` +
+      `${wall("nothing, RunTaskInWorkers").toFixed(2)} us of wall time (goal 3)\n`,
+  );
+} else {
+  const figures = (Object.keys(contenders) as (keyof typeof contenders)[]).flatMap((name) => [
+    [`${name}: us`, wall(name)],
+    [`${name}: us of CPU`, cpu(name)],
+  ]);
+  printSample({ ...(Object.fromEntries(figures) as Record<string, number>), speedUp, overhead });
+}

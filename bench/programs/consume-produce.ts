@@ -7,28 +7,16 @@ import {
   type Message,
 } from "../../src/index.ts";
 import { KafkaConsumer, KafkaProducer, type KafkaPayload } from "../../src/kafka/index.ts";
-import type { Submitted } from "../../src/message/message.ts";
-import { Meter, settings } from "./meter.ts";
-import { newTarget } from "./target.ts";
+import { settings } from "./meter.ts";
 
-/** Copies a topic through the whole library: KafkaConsumer, RunTask, Produce (acknowledged by all), CommitOffsets. */
-
+/**
+ * Copies a topic to BENCH_TARGET through the whole library: KafkaConsumer, RunTask, Produce (acknowledged by all),
+ * CommitOffsets. watch.ts measures what arrives, and ends this.
+ */
+const target = process.env["BENCH_TARGET"] ?? "";
 const config = { "bootstrap.servers": settings.bootstrapServers };
-const meter = new Meter(settings.messages);
 const producer = new KafkaProducer(config, { logger: silentLogger });
-const target = await newTarget();
 await producer.connect([target]);
-
-/** Counts what is acknowledged, and commits it. */
-class CountedCommits extends CommitOffsets {
-  override submit(message: Submitted<unknown>): void {
-    super.submit(message);
-    if (meter.hit()) {
-      meter.print();
-      processor.signalShutdown();
-    }
-  }
-}
 
 const processor = new StreamProcessor<KafkaPayload>({
   consumer: new KafkaConsumer(
@@ -45,12 +33,10 @@ const processor = new StreamProcessor<KafkaPayload>({
     createWithPartitions(commit) {
       const produce = new Produce<KafkaPayload>(
         { producer, topic: target, maxBufferSize: 50_000 },
-        new CountedCommits(commit),
+        new CommitOffsets(commit),
       );
       return new RunTask((message: Message<KafkaPayload>) => message.payload, produce);
     },
   },
 });
-meter.start();
 await processor.run();
-await producer.close();

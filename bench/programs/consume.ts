@@ -1,11 +1,12 @@
-import { Meter, settings } from "./meter.ts";
+import { exporters } from "./exporters.ts";
+import { Meter } from "./meter.ts";
 import { processorOf, type Task } from "./pipeline.ts";
 
 /**
  * Reads a topic through the whole library: KafkaConsumer, StreamProcessor, RunTask, CommitOffsets. With BENCH_PARSE each
- * value is parsed; with BENCH_TASKS there are so many more RunTasks.
+ * value is parsed; with BENCH_TASKS there are so many more RunTasks; with BENCH_EXPORTERS metrics are exported.
  */
-const meter = new Meter(settings.messages);
+const meter = new Meter();
 let parsed = 0;
 function count(): void {
   if (!meter.hit()) return;
@@ -22,7 +23,9 @@ const parse: Task = (message) => {
   count();
   return message.payload;
 };
-const processor = processorOf(process.env.BENCH_PARSE === undefined ? plain : parse, {
-  moreTasks: Number(process.env.BENCH_TASKS ?? 0),
+await using exported = process.env["BENCH_EXPORTERS"] === undefined ? undefined : exporters();
+const processor = processorOf(process.env["BENCH_PARSE"] === undefined ? plain : parse, {
+  moreTasks: Number(process.env["BENCH_TASKS"] ?? 0),
+  metrics: exported?.metrics,
 });
 await processor.run();

@@ -1,4 +1,5 @@
 import { processorOf } from "./pipeline.ts";
+import { printSample } from "./sample.ts";
 
 /** How long it takes from run() to the first message, when the group exists already. */
 const groupId = `bench-${process.pid}-${Date.now()}`;
@@ -20,4 +21,4 @@ for (let round = 0; round < 2; round++) {
   startedMs = performance.now();
   await processor.run();
 }
-process.stdout.write(`${JSON.stringify({ ms })}\n`);
+printSample({ ms });

@@ -1,16 +1,17 @@
+import { settings } from "./meter.ts";
 import { processorOf } from "./pipeline.ts";
+import { printSample } from "./sample.ts";
 
 /** From the producer's clock, which is in each value, to the handler. The first tenth is warm-up. */
-const WANTED = 1_000;
 const latencies: number[] = [];
 const processor = processorOf(
   (message) => {
     const nowMs = performance.timeOrigin + performance.now();
     latencies.push(nowMs - Number(message.payload.text()));
-    if (latencies.length === WANTED) {
-      const sorted = latencies.slice(WANTED / 10).toSorted((a, b) => a - b);
-      const at = (share: number): number => sorted[Math.floor(sorted.length * share)] as number;
-      process.stdout.write(`${JSON.stringify({ p50: at(0.5), p99: at(0.99) })}\n`);
+    if (latencies.length === settings.messages) {
+      const sorted = latencies.slice(settings.messages / 10).toSorted((a, b) => a - b);
+      const at = (share: number): number => sorted[Math.floor(sorted.length * share)]!;
+      printSample({ p50: at(0.5), p99: at(0.99) });
       processor.signalShutdown();
     }
     return message.payload;

@@ -1,12 +1,17 @@
+import { peakMegabytes, printSample } from "./sample.ts";
+
 /** What a measured program is told by its environment. */
 export const settings: {
   readonly bootstrapServers: string;
   readonly topic: string;
+  /** A run ends with so many messages, or after so long: whichever comes first. */
   readonly messages: number;
+  readonly seconds: number;
 } = {
   bootstrapServers: required("BENCH_BOOTSTRAP_SERVERS"),
   topic: required("BENCH_TOPIC"),
   messages: Number(required("BENCH_MESSAGES")),
+  seconds: Number(required("BENCH_SECONDS")),
 };
 
 function required(name: string): string {
@@ -15,16 +20,15 @@ function required(name: string): string {
   return value;
 }
 
-/** Counts messages from the first to the last one that is wanted, and prints what that took as one line of JSON. */
+/** Messages between two looks at the clock. */
+const LOOK_EVERY = 4_096;
+
+/** Counts messages from the first one on until the run is over, and prints what that took as one line of JSON. */
 export class Meter {
-  readonly #wanted: number;
   #seen = 0;
   #startedMs = 0;
   #startedCpu: NodeJS.CpuUsage = { user: 0, system: 0 };
-
-  constructor(wanted: number) {
-    this.#wanted = wanted;
-  }
+  #isOver = false;
 
   /** Begins before the first message, where it is not enough to begin with it. */
   start(): void {
@@ -32,25 +36,32 @@ export class Meter {
     this.#startedCpu = process.cpuUsage();
   }
 
-  /** Counts a message. Returns whether it was the last one. */
+  /** Counts a message. Returns true once: with the message that ends the run. */
   hit(): boolean {
     if (this.#startedMs === 0) this.start();
     this.#seen++;
-    return this.#seen === this.#wanted;
+    if (this.#seen !== settings.messages && this.#seen % LOOK_EVERY !== 0) return false;
+    if (this.#isOver || (this.#seen < settings.messages && !this.#timeIsUp())) return false;
+    this.#isOver = true;
+    return true;
   }
 
   /** @param more what the line says besides. */
   print(more: Readonly<Record<string, number>> = {}): void {
     const seconds = (performance.now() - this.#startedMs) / 1_000;
     const cpu = process.cpuUsage(this.#startedCpu);
-    const line = {
+    const cpuSeconds = (cpu.user + cpu.system) / 1e6;
+    printSample({
       ...more,
       messages: this.#seen,
       seconds,
       nsPerMessage: (seconds / this.#seen) * 1e9,
-      cpuSeconds: (cpu.user + cpu.system) / 1e6,
-      rssMegabytes: process.memoryUsage().rss / 1e6,
-    };
-    process.stdout.write(`${JSON.stringify(line)}\n`);
+      cpuNsPerMessage: (cpuSeconds / this.#seen) * 1e9,
+      peakMegabytes: peakMegabytes(),
+    });
+  }
+
+  #timeIsUp(): boolean {
+    return performance.now() - this.#startedMs >= settings.seconds * 1_000;
   }
 }

@@ -18,26 +18,31 @@ const producer = new KafkaProducer(
   },
   { logger: silentLogger },
 );
-const target = await newTarget();
-await producer.connect([target]);
+await using target = await newTarget();
+await producer.connect([target.name]);
 const values = Array.from({ length: 1_000 }, (_, i) =>
   Buffer.from(JSON.stringify({ id: i, project: i % 97, type: "event", tag: "abc"[i % 3] }).padEnd(100)),
 );
-const meter = new Meter(settings.messages);
+const meter = new Meter();
 const done = Promise.withResolvers<void>();
+let isOver = false;
 let inFlight = 0;
 const room = { freed: Promise.withResolvers<void>() };
 const delivered = (): void => {
-  if (meter.hit()) done.resolve();
+  if (meter.hit()) {
+    isOver = true;
+    meter.print();
+    done.resolve();
+  }
   if (--inFlight === MOST_IN_FLIGHT / 2) room.freed.resolve();
 };
 const failed = (error: unknown): void => done.reject(error);
 
 meter.start();
-for (let sent = 0; sent < settings.messages;) {
+for (let sent = 0; sent < settings.messages && !isOver;) {
   for (let i = 0; i < BURST; i++, sent++) {
     const value = values[sent % values.length]!;
-    producer.produce(target, new KafkaPayload(null, value)).then(delivered, failed);
+    producer.produce(target.name, new KafkaPayload(null, value)).then(delivered, failed);
   }
   inFlight += BURST;
   if (inFlight >= MOST_IN_FLIGHT) {
@@ -48,5 +53,4 @@ for (let sent = 0; sent < settings.messages;) {
   }
 }
 await done.promise;
-meter.print();
 await producer.close();
