@@ -102,8 +102,11 @@ export class Rebalancing {
       this.#enqueue(event, known);
       return;
     }
-    running.drain.abort();
-    running.handOver.abort();
+    // A topic that was made again, or a log that was cut, is no matter of the partitions that are drained.
+    if (known.some((partition) => running.partitions.has(partition))) {
+      running.drain.abort();
+      running.handOver.abort();
+    }
     const loss = this.#runLost(event, known);
     // Awaited once the drain has ended; until then it must not count as unhandled.
     loss.catch(() => {});

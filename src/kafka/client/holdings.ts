@@ -48,6 +48,8 @@ interface Held extends PartitionId {
   announced: boolean;
   /** The epoch that it is fetched under, once it is. */
   epoch: number | undefined;
+  /** It is being handed over: what becomes of its log is the next owner's. */
+  isLeaving: boolean;
   /** The topic that it is fetched from; unknown before, and where the brokers had not told it then. */
   topicId?: string | undefined;
 }
@@ -85,9 +87,10 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
     return this.#held.get(key)?.assignment;
   }
 
-  /** The epoch that a partition is fetched under. */
+  /** The epoch that a partition is fetched under; undefined when it is not ours, or not for long. */
   epochOf(partition: PartitionId): number | undefined {
-    return this.#held.get(partitionKey(partition))?.epoch;
+    const held = this.#held.get(partitionKey(partition));
+    return held?.isLeaving === true ? undefined : held?.epoch;
   }
 
   /** The topic that a partition is fetched from: a topic that is made again has the name, but not the id. */
@@ -120,8 +123,7 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
     const assignment = ++this.#lastId;
     const lookup: Lookup = { open: added.length, given: new AbortController() };
     for (const { topic, index } of added) {
-      const held: Held = { topic, index, assignment, lookup, announced: false, epoch: undefined };
-      this.#held.set(partitionKey(held), held);
+      this.#held.set(partitionKey({ topic, index }), newlyHeld({ topic, index }, assignment, lookup));
     }
     void this.#look(session, added, assignment, lookup);
   }
@@ -133,11 +135,11 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
   async restart(position: AssignedPartition, reason: string): Promise<void> {
     const { topic, index } = position;
     const before = this.#held.get(partitionKey(position));
-    if (before?.announced !== true || !this.#takes) return;
+    if (before?.announced !== true || before.isLeaving || !this.#takes) return;
     this.#forget([before]);
     const assignment = ++this.#lastId;
     const lookup: Lookup = { open: 1, given: new AbortController() };
-    const held: Held = { topic, index, assignment, lookup, announced: false, epoch: undefined };
+    const held = newlyHeld({ topic, index }, assignment, lookup);
     this.#held.set(partitionKey(position), held);
     await this.#options.handOvers.ask(++this.#lastId, (id) =>
       this.#options.send({ type: "lost", id, partitions: [{ topic, index }], reason }),
@@ -203,6 +205,7 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
     // The main thread must not be told of them in the middle of the drain: it would go on with what has gone.
     this.#forget(going.filter((held) => !held.announced));
     if (known.length > 0) {
+      for (const held of known) held.isLeaving = true;
       this.#options.fetcher.stop(known);
       await this.#options.handOvers.ask(++this.#lastId, (id) =>
         this.#options.send({
@@ -278,4 +281,8 @@ export class Holdings implements Pick<MembershipEvents, "assigned" | "revoke" | 
     if (on) this.#options.watch.start();
     else this.#options.watch.stop();
   }
+}
+
+function newlyHeld({ topic, index }: PartitionId, assignment: number, lookup: Lookup): Held {
+  return { topic, index, assignment, lookup, announced: false, epoch: undefined, isLeaving: false };
 }

@@ -80,3 +80,21 @@ test("a partition that is revoked before it was given again is not given", async
   await holdings.restart({ ...A, offset: 40, leaderEpoch: 6 }, "the log was cut");
   assert.equal(events.length, 1, "what is not ours is left alone");
 });
+
+test("a partition whose log goes back in the middle of its hand-over goes all the same", async () => {
+  const { events, handOvers, holdings } = await assigned();
+  holdings.fetch([{ ...A, offset: 0, leaderEpoch: -1, epoch: 5 }]);
+  const revoked = holdings.revoke(SESSION, [A], 1_000, 1_000);
+  const [revoke] = events;
+  assert.ok(revoke?.type === "revoke");
+  assert.equal(holdings.epochOf(A), undefined, "what was asked for its sake is of no use any more");
+  const restarted = holdings.restart({ ...A, offset: 40, leaderEpoch: 6 }, "the log was cut");
+  await settle();
+  handOvers.release(revoke.id);
+  await Promise.all([revoked, restarted]);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["revoke"],
+  );
+  assert.deepEqual(holdings.partitions, [B]);
+});

@@ -200,6 +200,32 @@ test("a loss in the middle of a drain does not wait for it: the deadline aborts,
   );
 });
 
+test("a loss of other partitions than those that are drained leaves the drain its time", async () => {
+  const gate = Promise.withResolvers<void>();
+  const signals: AbortSignal[] = [];
+  const f = fixture({
+    onRevoke: (_partitions, deadline) => {
+      signals.push(deadline);
+      return gate.promise;
+    },
+  });
+  f.rebalancing.assigned(assigned(1, A, B));
+  await f.rebalancing.run();
+  f.rebalancing.revoke(revoke(2, A));
+  const run = f.rebalancing.run();
+  f.rebalancing.lost(lost(3, B));
+  assert.deepEqual(f.told.slice(1), ["revoke t:0", "lost t:1"]);
+  assert.equal(signals[0]?.aborted, false);
+  assert.equal(
+    f.rebalancing.assignmentOf(Partition.of("t", 0)),
+    1,
+    "what the drain comes to can be committed",
+  );
+  gate.resolve();
+  await run;
+  assert.deepEqual(new Set(released(f.sent)), new Set([2, 3]));
+});
+
 test("what is lost cannot be committed any more, before any callback has run", async () => {
   const { rebalancing } = fixture();
   rebalancing.assigned(assigned(1, A, B));
