@@ -96,11 +96,11 @@ export class MixedGroup implements AsyncDisposable {
 
   /** Does something to the membership, and waits until the partitions are evenly with those that are members then. */
   async rebalanced(change: () => void | Promise<void>): Promise<Outcome> {
-    const before = new Map([...this.#members.values()].map((member) => [member.name, member.said.length]));
+    const before = new Map([...this.#members.values()].map((member) => [member, member.said.length]));
     await change();
     const members = [...this.#members.values()];
     await this.#inTime(this.#evenly(members), `${members.length} members share the partitions evenly`);
-    const since = (member: Member): readonly string[] => member.said.slice(before.get(member.name));
+    const since = (member: Member): readonly string[] => member.said.slice(before.get(member));
     return {
       revoked: new Map(
         members.map((member) => [
@@ -197,7 +197,7 @@ export class MixedGroup implements AsyncDisposable {
       "group.id": this.#group,
       "auto.offset.reset": "earliest",
       "partition.assignment.strategy": strategy,
-      "session.timeout.ms": 6_000,
+      "session.timeout.ms": 15_000,
       "heartbeat.interval.ms": 300,
     };
   }
