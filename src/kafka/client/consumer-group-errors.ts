@@ -1,5 +1,6 @@
 import { ConsumerError } from "../../errors.ts";
-import { ErrorCodes, errorName } from "./error-codes.ts";
+import { ErrorCodes } from "./error-codes.ts";
+import { refusal } from "./join-errors.ts";
 
 /** Put out of the group: everything is somebody else's, and it may join again. */
 export const OUT_OF_GROUP: ReadonlySet<number> = new Set([
@@ -39,20 +40,12 @@ const HINTS: ReadonlyMap<number, string> = new Map([
       'stop its members first, or set "group.protocol" to "classic"',
   ],
   [
-    ErrorCodes.GROUP_AUTHORIZATION_FAILED,
-    "this principal may not read the group; grant it READ on the group",
-  ],
-  [
     ErrorCodes.TOPIC_AUTHORIZATION_FAILED,
     "this principal may not see all of the topics; grant it DESCRIBE and READ on them",
   ],
   [
     ErrorCodes.GROUP_MAX_SIZE_REACHED,
     "the group has as many members as the brokers allow (group.consumer.max.size)",
-  ],
-  [
-    ErrorCodes.FENCED_INSTANCE_ID,
-    'another member with the same "group.instance.id" has taken its place; give each running member an id of its own',
   ],
   [
     ErrorCodes.UNRELEASED_INSTANCE_ID,
@@ -62,10 +55,7 @@ const HINTS: ReadonlyMap<number, string> = new Map([
 
 /** What a refusal of a heartbeat means, and what can be done about it. */
 export function heartbeatError(groupId: string, errorCode: number, message: string | null): ConsumerError {
-  const hint = HINTS.get(errorCode) ?? message ?? undefined;
-  return new ConsumerError(
-    `Cannot be a member of group ${groupId}: ${errorName(errorCode)}${hint === undefined ? "" : ` (${hint})`}.`,
-  );
+  return refusal(groupId, errorCode, HINTS, message);
 }
 
 /** The brokers lack the RPC altogether. */
