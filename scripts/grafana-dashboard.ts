@@ -3,6 +3,12 @@ import { prometheusShape } from "../src/metrics/prometheus-names.ts";
 
 type Unit = "s" | "percentunit" | "short" | "ops" | "bytes";
 
+/** A row of panels, with a heading that folds it away. */
+interface Section {
+  readonly title: string;
+  readonly panels: readonly Panel[];
+}
+
 interface Panel {
   readonly title: string;
   /** What somebody on call should read out of it. */
@@ -33,11 +39,11 @@ function now(name: MetricName, by = ""): string {
   return `sum by (consumer${by === "" ? "" : `, ${by}`}) (${prometheus(name)}${WHERE})`;
 }
 
-function quantile(q: number, name: MetricName): string {
-  return `histogram_quantile(${q}, sum by (consumer, le) (rate(${prometheus(name)}_bucket${WHERE}[$__rate_interval])))`;
+function quantile(q: number, name: MetricName, by = ""): string {
+  return `histogram_quantile(${q}, sum by (consumer${by === "" ? "" : `, ${by}`}, le) (rate(${prometheus(name)}_bucket${WHERE}[$__rate_interval])))`;
 }
 
-const PANELS: readonly Panel[] = [
+const CONSUMER: readonly Panel[] = [
   {
     title: "Messages",
     description: "Messages that were taken from the consumer, each second.",
@@ -108,12 +114,6 @@ const PANELS: readonly Panel[] = [
     ],
   },
   {
-    title: "Produced",
-    description: "Messages that Produce has sent, by how it ended.",
-    unit: "ops",
-    queries: [[perSecond(MetricName.PRODUCE_STATUS, "status"), "{{consumer}} {{status}}"]],
-  },
-  {
     title: "Retries and workers",
     description: "Tasks that were tried again; workers that died or stalled.",
     unit: "short",
@@ -123,20 +123,184 @@ const PANELS: readonly Panel[] = [
       [happened(MetricName.WORKER_STALLED), "{{consumer}} workers stalled"],
     ],
   },
+  {
+    title: "Blocked",
+    description:
+      "Times that the main thread was found stuck, that it had to leave its group for that, and that a logger or metrics " +
+      "have thrown.",
+    unit: "short",
+    queries: [
+      [happened(MetricName.STUCK), "{{consumer}} stuck"],
+      [happened(MetricName.KAFKA_POLL_EXPIRED), "{{consumer}} left the group"],
+      [happened(MetricName.SINK_ERRORS, "sink"), "{{consumer}} {{sink}} has thrown"],
+    ],
+  },
+];
+
+/** What comes with `statistics.interval.ms`, and what the group does. */
+const KAFKA: readonly Panel[] = [
+  {
+    title: "Lag",
+    description:
+      "Messages that are not delivered, and that are not committed. If the first is small and the second is not, commits fail.",
+    unit: "short",
+    queries: [
+      [now(MetricName.KAFKA_LAG), "{{consumer}} not delivered"],
+      [now(MetricName.KAFKA_COMMITTED_LAG), "{{consumer}} not committed"],
+    ],
+  },
+  {
+    title: "Lag of each partition",
+    description: "One that grows alone has a message that holds it up, or a key that is too frequent.",
+    unit: "short",
+    queries: [[now(MetricName.KAFKA_LAG, "topic, partition"), "{{topic}}:{{partition}}"]],
+  },
+  {
+    title: "Prefetched",
+    description:
+      "Records that were fetched and are not delivered. Nothing there and lag: the brokers are the slow ones.",
+    unit: "bytes",
+    queries: [[now(MetricName.KAFKA_QUEUED_BYTES, "topic, partition"), "{{topic}}:{{partition}}"]],
+  },
+  {
+    title: "The group",
+    description: "Partitions that are held, rebalances, and times that the group has put the consumer out.",
+    unit: "short",
+    queries: [
+      [now(MetricName.KAFKA_GROUP_PARTITIONS), "{{consumer}} partitions"],
+      [happened(MetricName.KAFKA_REBALANCE), "{{consumer}} rebalances"],
+      [happened(MetricName.KAFKA_LOST), "{{consumer}} put out"],
+    ],
+  },
+  {
+    title: "The coordinator's silence",
+    description:
+      "How long ago it has answered. Close to session.timeout.ms, the consumer is about to be put out.",
+    unit: "s",
+    queries: [[quantile(0.99, MetricName.KAFKA_COORDINATOR_SILENCE), "{{consumer}} p99"]],
+  },
+  {
+    title: "Brokers: round trips",
+    description: "The longest of each interval, by broker. One that is far above the others is ill.",
+    unit: "s",
+    queries: [
+      [quantile(0.99, MetricName.KAFKA_BROKER_RTT, "broker_id"), "{{consumer}} broker {{broker_id}} p99"],
+    ],
+  },
+  {
+    title: "Brokers: requests in flight",
+    description: "What a broker has not answered yet.",
+    unit: "short",
+    queries: [
+      [now(MetricName.KAFKA_BROKER_REQUESTS_IN_FLIGHT, "broker_id"), "{{consumer}} broker {{broker_id}}"],
+    ],
+  },
+  {
+    title: "Brokers: connections",
+    description:
+      "Connections that were made, that have ended, and that failed. All of them, all the time: a bad network.",
+    unit: "short",
+    queries: [
+      [happened(MetricName.KAFKA_BROKER_CONNECTS, "broker_id"), "{{consumer}} broker {{broker_id}} made"],
+      [happened(MetricName.KAFKA_BROKER_DISCONNECTS, "broker_id"), "{{consumer}} broker {{broker_id}} ended"],
+      [happened(MetricName.KAFKA_BROKER_ERRORS, "broker_id"), "{{consumer}} broker {{broker_id}} failed"],
+    ],
+  },
+];
+
+const PRODUCER: readonly Panel[] = [
+  {
+    title: "Produced",
+    description: "Messages that Produce has sent, by how it ended.",
+    unit: "ops",
+    queries: [[perSecond(MetricName.PRODUCE_STATUS, "status"), "{{consumer}} {{status}}"]],
+  },
+  {
+    title: "Messages of the producer",
+    description: "By what became of them. queue_full: the brokers take less than is produced.",
+    unit: "ops",
+    queries: [[perSecond(MetricName.PRODUCER_MESSAGES, "status"), "{{consumer}} {{status}}"]],
+  },
+  {
+    title: "Delivery",
+    description: "From produce() to the acknowledgement, with retries: the longest of each second.",
+    unit: "s",
+    queries: [
+      [quantile(0.5, MetricName.PRODUCER_DELIVERY_TIME), "{{consumer}} p50"],
+      [quantile(0.99, MetricName.PRODUCER_DELIVERY_TIME), "{{consumer}} p99"],
+    ],
+  },
+  {
+    title: "On their way",
+    description: "Messages that the brokers have not acknowledged, and the batches that they are in.",
+    unit: "short",
+    queries: [
+      [now(MetricName.PRODUCER_QUEUE_MESSAGES), "{{consumer}} messages"],
+      [now(MetricName.PRODUCER_BATCHES_IN_FLIGHT), "{{consumer}} batches"],
+    ],
+  },
+  {
+    title: "Memory of what is on its way",
+    description: "Before compression. queue.buffering.max.kbytes bounds it.",
+    unit: "bytes",
+    queries: [[now(MetricName.PRODUCER_QUEUE_BYTES), "{{consumer}}"]],
+  },
+  {
+    title: "Retries and new settings",
+    description: "Batches that were sent again, and changes of a ReloadingKafkaProducer's settings.",
+    unit: "short",
+    queries: [
+      [happened(MetricName.PRODUCER_RETRIES), "{{consumer}} batches sent again"],
+      [happened(MetricName.PRODUCER_RELOADS, "status"), "{{consumer}} new settings: {{status}}"],
+    ],
+  },
+];
+
+const SECTIONS: readonly Section[] = [
+  { title: "Consumer", panels: CONSUMER },
+  { title: "Kafka, as the consumer sees it (statistics.interval.ms)", panels: KAFKA },
+  { title: "Producer", panels: PRODUCER },
 ];
 
 const DATA_SOURCE = { type: "prometheus", uid: "${datasource}" };
 
-function panel({ title, description, unit, queries, stacked = false }: Panel, index: number): unknown {
-  const column = index % COLUMNS;
-  const row = Math.floor(index / COLUMNS);
+interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly w: number;
+  readonly h: number;
+}
+
+/** All sections, one beneath the other. */
+function panels(): readonly unknown[] {
+  const all: unknown[] = [];
+  let y = 0;
+  for (const { title, panels: inside } of SECTIONS) {
+    const place = { x: 0, y, w: COLUMNS * WIDTH, h: 1 };
+    all.push({ id: all.length + 1, type: "row", title, collapsed: false, gridPos: place, panels: [] });
+    y += 1;
+    for (const [index, one] of inside.entries()) {
+      const row = Math.floor(index / COLUMNS);
+      const at = { x: (index % COLUMNS) * WIDTH, y: y + row * HEIGHT, w: WIDTH, h: HEIGHT };
+      all.push(panel(one, all.length + 1, at));
+    }
+    y += Math.ceil(inside.length / COLUMNS) * HEIGHT;
+  }
+  return all;
+}
+
+function panel(
+  { title, description, unit, queries, stacked = false }: Panel,
+  id: number,
+  gridPos: Place,
+): unknown {
   return {
-    id: index + 1,
+    id,
     type: "timeseries",
     title,
     description,
     datasource: DATA_SOURCE,
-    gridPos: { x: column * WIDTH, y: row * HEIGHT, w: WIDTH, h: HEIGHT },
+    gridPos,
     fieldConfig: {
       defaults: {
         unit,
@@ -181,6 +345,6 @@ export function grafanaDashboard(): string {
         },
       ],
     },
-    panels: PANELS.map(panel),
+    panels: panels(),
   });
 }

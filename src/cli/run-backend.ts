@@ -42,7 +42,8 @@ export async function openKafka(options: KafkaRunOptions): Promise<RunBackend> {
   let producer: KafkaProducer | undefined;
   return {
     consumer,
-    producer: () => (producer ??= new KafkaProducer(split.producer as KafkaProducerConfig, { logger })),
+    producer: () =>
+      (producer ??= new KafkaProducer(split.producer as KafkaProducerConfig, { logger, metrics })),
     async [Symbol.asyncDispose]() {
       await Promise.all([consumer.close(), producer?.close()]);
     },

@@ -63,6 +63,10 @@ class Running {
     });
   }
 
+  get ended(): boolean {
+    return this.#child.exitCode !== null;
+  }
+
   /** Resolves when that line was printed. */
   async line(wanted: string): Promise<void> {
     while (!this.lines.includes(wanted)) {
@@ -193,6 +197,10 @@ describe("arroyo run", () => {
     const [url] = /http:\/\/localhost:\d+\/metrics/.exec(running.stderr) ?? [];
     const page = await (await fetch(url!)).text();
     assert.ok(/^arroyo_consumer_run_create_strategy_seconds_count\{consumer="group-\w+"\} 1$/m.test(page));
+    // The producer's are told once a second; the test's time limit ends it.
+    const produced = /^arroyo_producer_kafka_messages_total\{.*status="success".*\} 3$/m;
+    while (!produced.test(await (await fetch(url!)).text()))
+      assert.equal(running.ended, false, running.stderr);
     assert.equal(await running.end("SIGINT"), 0, running.stderr);
   });
 });
