@@ -103,3 +103,25 @@ for (const [error, happens] of [
     },
   );
 }
+
+kafkaTest(
+  "KIP-848: an instance id that a running member has is waited for, with a warning, and taken once that one has left",
+  async (kafka) => {
+    const topic = new Topic(await kafka.createTopic({ partitions: 2 }));
+    const group = kafka.name("group");
+    const settings = { "group.instance.id": "one" };
+    const warned = Promise.withResolvers<string>();
+    const logger = {
+      ...silentLogger,
+      warn: (_fields: LogFields, message: string) => warned.resolve(message),
+    };
+    const first = new Member(kafka, group, topic, settings);
+    await first.until(() => first.held.length === 2);
+    await using second = new Member(kafka, group, topic, settings, logger);
+    assert.match(await warned.promise, /Another member has this group\.instance\.id still/);
+    assert.deepEqual([second.held, first.held.length], [[], 2]);
+    await first[Symbol.asyncDispose]();
+    await second.until(() => second.held.length === 2);
+    assert.deepEqual([first.failure, second.failure, second.events], [undefined, undefined, ["assign 0,1"]]);
+  },
+);
