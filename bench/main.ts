@@ -70,6 +70,7 @@ const peers = buildPeers(new Set(values.peers ? chosen.flatMap(({ scenario }) =>
 const [load = 0] = loadavg();
 if (load > MOST_LOAD && !values.quick)
   process.stderr.write(`The machine is busy (load ${load.toFixed(1)}): the figures will mean little\n`);
+compile();
 const needsKafka = chosen.some(({ scenario }) => scenario.topic !== undefined);
 await using kafka = needsKafka ? await startKafka({ forSpeed: true, properties: BROKER }) : undefined;
 const bootstrapServers = kafka?.bootstrapServers ?? "";
@@ -136,13 +137,23 @@ async function fill(topic: BenchTopic): Promise<void> {
   if (!values.quick) execFileSync("sync");
 }
 
+/** As users have it: compiled. Stripping the types while it runs would cost memory, and time in each thread. */
+function compile(): void {
+  const compiler = join(import.meta.dirname, "../node_modules/typescript/bin/tsc");
+  execFileSync(process.execPath, [compiler, "-p", import.meta.dirname], { stdio: "inherit" });
+}
+
 function contenderOf({ name, file, env = {}, topic }: Program): Contender {
-  const path = join(import.meta.dirname, "programs", file);
+  const program = (of: string): string => join(import.meta.dirname, "dist/bench", of.replace(".ts", ".js"));
   // What copies a topic is measured by what arrives.
-  const watch =
-    file === "consume-produce.ts" ? [join(import.meta.dirname, "programs/watch.ts"), process.execPath] : [];
+  const watch = file.endsWith("consume-produce.ts") ? [program("programs/watch.ts"), process.execPath] : [];
   const other = topic === undefined ? {} : { BENCH_TOPIC: topic.name };
-  return { name, command: process.execPath, args: [...watch, path], env: { ...env, ...other } };
+  return {
+    name,
+    command: process.execPath,
+    args: [...watch, program(file)],
+    env: { ...env, ...other },
+  };
 }
 
 function machine(): string {

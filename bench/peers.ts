@@ -8,7 +8,7 @@ const PEERS = join(import.meta.dirname, "peers");
 const RUST = join(PEERS, "arroyo-rust");
 const PYTHON = join(PEERS, "arroyo-python");
 const JAVASCRIPT = join(PEERS, "javascript");
-const WATCH = join(import.meta.dirname, "programs/watch.ts");
+const WATCH = join(import.meta.dirname, "dist/bench/programs/watch.js");
 
 const CLIENTS = {
   kafkajs: { dependency: "kafkajs", name: "kafkajs, eachBatch" },

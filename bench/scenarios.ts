@@ -6,6 +6,7 @@ import { large, small } from "./topics.ts";
 /** A program of this library, and what it is told besides. */
 export interface Program {
   readonly name: string;
+  /** In this folder. */
   readonly file: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Where it reads another topic than the first one. */
@@ -65,7 +66,7 @@ const LATENCIES = 1_000;
 /** @param messages how many there are of the small ones; of the large ones it is a third. */
 export function scenarios(messages: number): Readonly<Record<string, Scenario>> {
   const four = small(4, messages);
-  const consume: Program = { name: OURS, file: "consume.ts" };
+  const consume: Program = { name: OURS, file: "programs/consume.ts" };
   const quiet: BenchTopic = { ...small(4, FEW), name: "quiet" };
   const among = (partitions: number): Scenario => ({
     what: `100 B in ${partitions.toLocaleString("en")} partitions, beside 4`,
@@ -115,7 +116,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
     "consume-produce": {
       what: "consume, RunTask, Produce (acks=all), CommitOffsets: 100 B, 4 partitions",
       topic: four,
-      programs: [{ name: OURS, file: "consume-produce.ts" }],
+      programs: [{ name: OURS, file: "programs/consume-produce.ts" }],
       peers: ["rust-pipe", "python-pipe"],
       figures: [RATE],
     },
@@ -123,8 +124,8 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       what: "KafkaProducer alone: 100 B, acks=all, a promise each",
       topic: four,
       programs: [
-        { name: "idempotent", file: "produce.ts" },
-        { name: "not idempotent", file: "produce.ts", env: { BENCH_IDEMPOTENCE: "false" } },
+        { name: "idempotent", file: "programs/produce.ts" },
+        { name: "not idempotent", file: "programs/produce.ts", env: { BENCH_IDEMPOTENCE: "false" } },
       ],
       figures: [RATE],
     },
@@ -133,7 +134,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       topic: { ...small(1, 0), name: "latency" },
       messages: LATENCIES,
       feedEveryMs: 5,
-      programs: [{ name: OURS, file: "latency.ts" }],
+      programs: [{ name: OURS, file: "programs/latency.ts" }],
       peers: ["rust-latency", "python-latency"],
       figures: [value("p50", "ms", "p50"), value("p99", "ms", "p99")],
     },
@@ -141,20 +142,20 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       what: "a consumer of a quiet topic, both threads together",
       topic: quiet,
       seconds: 8,
-      programs: [{ name: OURS, file: "idle.ts" }],
+      programs: [{ name: OURS, file: "programs/idle.ts" }],
       figures: [PERCENT],
     },
     memory: {
       what: "held at full speed, 64 MB prefetch",
       topic: four,
       seconds: 8,
-      programs: [{ name: OURS, file: "memory.ts" }],
+      programs: [{ name: OURS, file: "programs/memory.ts" }],
       figures: [PEAK, GROWN, RATE],
     },
     first: {
       what: "run() to the first message, the group exists",
       topic: quiet,
-      programs: [{ name: OURS, file: "first.ts" }],
+      programs: [{ name: OURS, file: "programs/first.ts" }],
       figures: [value("first message", "ms", "ms")],
     },
     "partitions-200": among(200),
@@ -172,7 +173,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       what: "a handler that takes 1,000 messages/s, beyond the handler",
       topic: four,
       seconds: 8,
-      programs: [{ name: OURS, file: "slow.ts" }],
+      programs: [{ name: OURS, file: "programs/slow.ts" }],
       figures: [PERCENT, PEAK, GROWN],
     },
     exporters: {
@@ -188,13 +189,13 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
     breakdown: {
       what: "what each step costs, without a broker",
       runs: 1,
-      programs: [{ name: OURS, file: "../breakdown.ts" }],
+      programs: [{ name: OURS, file: "breakdown.ts" }],
       figures: [],
     },
     workers: {
       what: "RunTaskInWorkers, without a broker",
       runs: 1,
-      programs: [{ name: OURS, file: "../workers.ts" }],
+      programs: [{ name: OURS, file: "workers.ts" }],
       figures: [],
     },
     "memory-10min": {
@@ -202,7 +203,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       topic: four,
       seconds: 600,
       runs: 1,
-      programs: [{ name: OURS, file: "memory.ts" }],
+      programs: [{ name: OURS, file: "programs/memory.ts" }],
       figures: [PEAK, GROWN, RATE],
       isLong: true,
     },
@@ -211,7 +212,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       topic: four,
       seconds: 120,
       runs: 1,
-      programs: [{ name: OURS, file: "slow.ts" }],
+      programs: [{ name: OURS, file: "programs/slow.ts" }],
       figures: [PEAK, GROWN],
       isLong: true,
     },

@@ -41,7 +41,7 @@ const rounds = calibrate(50);
 setRounds(rounds);
 process.env["ARROYO_BENCH_ROUNDS"] = String(rounds);
 
-const module = new URL("./worker-tasks.ts", import.meta.url);
+const module = new URL(`./worker-tasks.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url);
 const tasks = workerTask<typeof taskModule>();
 await using pool = new WorkerPool({
   workers: Number(values.workers),
