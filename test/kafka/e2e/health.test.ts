@@ -20,6 +20,9 @@ import { MemberProcess, Scratch } from "./member-process.ts";
 /** The shortest that a broker allows by default. */
 const SESSION_MS = 6_000;
 const HEARTBEAT_MS = 500;
+const COORDINATOR_LOAD_IN_PROGRESS = 14;
+/** Behind the correlation id, the header's tags and the throttle time. */
+const JOIN_GROUP_ERROR_AT = 4 + 1 + 4;
 
 interface Started extends AsyncDisposable {
   readonly member: MemberProcess;
@@ -198,6 +201,46 @@ kafkaTest("thrown out by the group: alive and ready while it gets back in", asyn
   await until(3);
   assert.deepEqual(heard, ["assigned: member", "lost: lost", "assigned: member"]);
   assert.equal(health.report().ready, true);
+});
+
+kafkaTest("thrown out, and not let in again: not alive, until it gets back in after all", async (kafka) => {
+  await using proxy = await KafkaProxy.start(kafka.bootstrapServers);
+  const topic = await kafka.createTopic();
+  const group = kafka.name("group");
+  await using consumer = new KafkaConsumer(
+    { "bootstrap.servers": proxy.bootstrapServers, "group.id": group, "heartbeat.interval.ms": HEARTBEAT_MS },
+    { logger: silentLogger },
+  );
+  using health = healthHandler({ watch: consumer, rules: { rejoinTimeoutMs: 1_000 } });
+  const membership = (): string =>
+    health.report().consumers["consumer"]!.checks.find(({ name }) => name === "membership")!.why;
+  let assignments = 0;
+  consumer.subscribe([Topic.of(topic)], { onAssign: () => void assignments++ });
+  const until = async (holds: () => boolean): Promise<void> => {
+    while (!holds()) await consumer.poll({ timeoutMs: 50 });
+  };
+  await until(() => assignments === 1);
+  assert.equal(health.report().alive, true);
+  // The coordinator answers, and what it says is always that it is not ready yet.
+  proxy.intercept = ({ api, direction, payload }) => {
+    if (api === ApiKeys.JOIN_GROUP && direction === "answer") {
+      payload.writeInt16BE(COORDINATOR_LOAD_IN_PROGRESS, JOIN_GROUP_ERROR_AT);
+    }
+    return "pass";
+  };
+  await kafka.admin.removeMembersFromConsumerGroup({
+    groupId: group,
+    members: [{ memberId: consumer.memberId }],
+  });
+  await until(() => /thrown out .* tries to get back in/.test(membership()));
+  assert.equal(health.report().alive, true, "at first it has its time");
+  await until(() => !health.report().alive);
+  assert.match(membership(), /thrown out of the group [\d.]+ s ago and does not get back in/);
+  assert.equal(health.report().ready, false);
+  proxy.intercept = () => "pass";
+  await until(() => assignments === 2);
+  const { alive, ready } = health.report();
+  assert.deepEqual({ alive, ready }, { alive: true, ready: true });
 });
 
 kafkaTest("shutting down: not ready at once, and alive until the end", async (kafka) => {
