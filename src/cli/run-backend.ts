@@ -15,6 +15,8 @@ import type { SetSettings } from "./set-argument.ts";
 /** Where `arroyo run` reads from and writes to; disposing of it closes what was made. */
 export interface RunBackend extends AsyncDisposable {
   readonly consumer: Consumer<KafkaPayload>;
+  /** Where that is, in words. */
+  readonly place: string;
   /** Made at the first call. */
   producer(): Producer<KafkaPayload>;
 }
@@ -42,6 +44,7 @@ export async function openKafka(options: KafkaRunOptions): Promise<RunBackend> {
   let producer: KafkaProducer | undefined;
   return {
     consumer,
+    place: `from ${given["bootstrap.servers"] as string}, as a member of group ${given["group.id"] as string}`,
     producer: () =>
       (producer ??= new KafkaProducer(split.producer as KafkaProducerConfig, { logger, metrics })),
     async [Symbol.asyncDispose]() {
@@ -72,6 +75,7 @@ export async function openLocal({ folder, topics, group, logger }: LocalRunOptio
   let producer: Producer<KafkaPayload> | undefined;
   return {
     consumer: broker.consumer({ "group.id": group, "auto.offset.reset": "earliest" }),
+    place: `from ${folder}, as a member of group ${group}`,
     producer: () => (producer ??= broker.producer()),
     [Symbol.asyncDispose]: () => broker.close(),
   };

@@ -1,5 +1,7 @@
 import { clearInterval, setInterval } from "node:timers";
+import { inspect } from "node:util";
 import type { Consumer } from "../backend/consumer.ts";
+import { ArroyoError } from "../errors.ts";
 import { stderrLogger, type LogFields, type Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { MetricName } from "../metrics/names.ts";
@@ -40,6 +42,12 @@ export class RunReport {
   note(message: string): void {
     if (this.#sentences) this.#line.say(message);
     else stderrLogger.info({}, message);
+  }
+
+  /** What has ended it. `isLogged`: whoever it came from has logged it, with its stack. */
+  failed(error: unknown, isLogged: boolean): void {
+    if (this.#sentences) this.#line.say(error instanceof ArroyoError ? error.message : inspect(error));
+    else if (!isLogged) stderrLogger.error({ err: error }, "The run has failed.");
   }
 
   /** Passes metrics on, and counts the messages on the way. */

@@ -1,9 +1,8 @@
-import { inspect } from "node:util";
 import { systemClock } from "../clock.ts";
 import type { Dashboard } from "../dashboard/dashboard.ts";
 import { KafkaDlqProducer } from "../dlq/kafka-producer.ts";
 import { DlqPolicy } from "../dlq/policy.ts";
-import { ArroyoError, ConfigurationError } from "../errors.ts";
+import { ConfigurationError } from "../errors.ts";
 import type { HealthServer } from "../health/server.ts";
 import type { Logger } from "../logger.ts";
 import type { KafkaPayload } from "../message/payload.ts";
@@ -85,6 +84,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const dashboardPort = port(given, "dashboard");
   const settings = readSet(given.lists["set"]);
   const report = new RunReport(booleans.has("json"));
+  let processorFailed = false;
   try {
     await using served = await serveMetrics({
       metricsPort,
@@ -124,15 +124,21 @@ export async function run(args: readonly string[]): Promise<number> {
       report.note(`${signal}: finishing what is in flight, then committing it`);
       processor.signalShutdown();
     });
+    report.note(
+      `reading ${topic instanceof RegExp ? String(topic) : topic.map(({ name }) => name).join(", ")} ${backend.place}`,
+    );
     using _progress = report.watch(backend.consumer);
-    await processor.run();
+    await processor.run().catch((error: unknown) => {
+      processorFailed = true;
+      throw error;
+    });
     report.summary("stopped");
     return 0;
   } catch (error) {
     if (error instanceof UsageError) throw error;
     // Settings are checked when the clients are made of them.
     if (error instanceof ConfigurationError) throw new UsageError(error.message, { cause: error });
-    report.note(error instanceof ArroyoError ? error.message : inspect(error));
+    report.failed(error, processorFailed);
     report.summary("failed");
     return 1;
   }

@@ -1,5 +1,6 @@
 import type { Consumer } from "../backend/consumer.ts";
 import { InvalidMessage, InvalidStateError, MessageRejected } from "../errors.ts";
+import type { Submitted } from "../message/message.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { Assignment } from "./assignment.ts";
 import type { Assignments } from "./assignments.ts";
@@ -50,11 +51,17 @@ export class Loop<T> {
   #lagDueMs = -Infinity;
   #sliceStartMs = -Infinity;
   #turns = 0;
+  #failedAt: Submitted<T> | undefined;
 
   constructor(context: ProcessingContext<T>, parts: LoopParts<T>) {
     this.#context = context;
     this.#parts = parts;
     this.#backpressure = new Backpressure(context);
+  }
+
+  /** The message that was being submitted when a strategy threw: it comes again after a new start. */
+  get failedAt(): Submitted<T> | undefined {
+    return this.#failedAt;
   }
 
   /** Resolves when it has to stop. Rejects with what ends the processor. */
@@ -154,6 +161,7 @@ export class Loop<T> {
   #work(assignment: Assignment<T>, nowMs: number): void {
     const { inbox, invalidMessages } = this.#parts;
     const first = inbox.first;
+    let isSubmitting = false;
     if (assignment !== this.#assignment) {
       this.#assignment = assignment;
       invalidMessages.startAnew();
@@ -168,6 +176,7 @@ export class Loop<T> {
         this.#backpressure.begin();
         return;
       }
+      isSubmitting = true;
       inbox.submitTo(assignment.strategy, nowMs + SLICE_MS);
       this.#backpressure.end();
     } catch (error) {
@@ -179,6 +188,7 @@ export class Loop<T> {
         // Strategies pass on in a poll what comes in the place of an invalid message.
         this.#pollDue = true;
       } else {
+        if (isSubmitting) this.#failedAt = inbox.first;
         throw error;
       }
     }

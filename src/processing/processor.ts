@@ -265,7 +265,11 @@ export class StreamProcessor<T> implements AsyncDisposable {
   /** After an error: nothing goes on, but what is done is committed. */
   async #abandon(): Promise<void> {
     const { logger, clock, joinTimeoutMs } = this.#context;
-    logger.error({ err: this.#failure!.error }, "The processor stops because of an error.");
+    const { partition, offset } = this.#loop.failedAt ?? {};
+    logger.error(
+      { topic: partition?.topic.name, partition: partition?.index, offset, err: this.#failure!.error },
+      "The processor stops because of an error.",
+    );
     this.#end();
     const leftMs = this.#stoppedAtMs! + joinTimeoutMs + COMMIT_TIMEOUT_MS - clock.monotonicMs();
     try {

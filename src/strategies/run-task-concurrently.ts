@@ -181,7 +181,7 @@ export class RunTaskConcurrently<T, U> implements ProcessingStrategy<T> {
   #handOn(): boolean {
     for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
       if (first instanceof Task) {
-        if (first.failed) throw first.error;
+        if (first.failed) this.#fail(first);
         if (first.outgoing === undefined) return false;
         this.#reportInvalid(first);
       }
@@ -195,6 +195,24 @@ export class RunTaskConcurrently<T, U> implements ProcessingStrategy<T> {
       this.#shift();
     }
     return true;
+  }
+
+  /** Which message it was is of use: it comes again after a new start. */
+  #fail({ message, error }: Task<T, U>): never {
+    const { partition, offset, committable } = message;
+    const partitions = partition === undefined ? [...committable.keys()].map(String) : undefined;
+    this.#runtime.logger.error(
+      {
+        strategy: STRATEGY,
+        topic: partition?.topic.name,
+        partition: partition?.index,
+        offset,
+        partitions,
+        err: error,
+      },
+      "A task failed.",
+    );
+    throw error;
   }
 
   #reportInvalid(task: Task<T, U>): void {

@@ -138,6 +138,7 @@ describe("arroyo run", () => {
     const args = ["--topic", "orders", "--local", data, "--dlq", "letters", "--group", "g", "--json"];
     const running = new Running([capitals("capitals"), ...args]);
     await running.line("seen 3");
+    assert.match(running.stderr, /"msg":"reading orders from .*data, as a member of group g"/);
     assert.equal(await running.end("SIGTERM"), 0, running.stderr);
     const summary = JSON.parse(running.lines.at(-1)!) as Record<string, unknown>;
     assert.deepEqual([summary["outcome"], summary["messages"]], ["stopped", 3]);
@@ -160,20 +161,34 @@ describe("arroyo run", () => {
     assert.match(stderr, /--topic oders does not exist in .*: it has orders/);
   });
 
-  test("what a strategy throws ends it with exit code 1, and shows where", async () => {
-    const data = join(folder, "failing");
-    {
-      await using broker = await LocalBroker.open(data, { logger: silentLogger });
-      await broker.createTopic("orders", 1);
-      await broker.producer().produce("orders", new KafkaPayload(null, "x"));
-    }
-    const failing = moduleWith(
-      "function explode() { throw new Error('no database'); }\nexport default pipeline().map(explode).commit();",
-    );
-    const { code, stderr } = arroyo(["run", failing, "--topic", "orders", "--local", data]);
-    assert.equal(code, 1);
-    assert.match(stderr, /Error: no database\\n +at explode/);
-  });
+  for (const [step, message] of [
+    ["map(explode)", "The processor stops because of an error."],
+    ["mapConcurrently(explode, { concurrency: 2 })", "A task failed."],
+  ] as const) {
+    test(`what ${step} throws ends it with exit code 1; the log names the message and the place in the code`, async () => {
+      const data = join(folder, `failing-${step.length}`);
+      {
+        await using broker = await LocalBroker.open(data, { logger: silentLogger });
+        await broker.createTopic("orders", 1);
+        for (const value of ["fine", "x"])
+          await broker.producer().produce("orders", new KafkaPayload(null, value));
+      }
+      const failing = moduleWith(`
+        function explode(payload) { if (payload.text() === "x") throw new Error("no database"); return payload; }
+        export default pipeline().${step.replace("explode", step.startsWith("mapC") ? "async (x) => explode(x)" : "explode")}.commit();`);
+      const { code, stderr } = arroyo(["run", failing, "--topic", "orders", "--local", data]);
+      assert.equal(code, 1);
+      const lines = stderr
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      const told = lines.find(({ msg }) => msg === message);
+      assert.deepEqual([told?.["topic"], told?.["partition"], told?.["offset"]], ["orders", 0, 1]);
+      assert.match((told!["err"] as Error).stack!, /Error: no database\n +at explode/);
+      assert.equal(lines.filter(({ msg }) => msg === "The processor stops because of an error.").length, 1);
+      assert.equal(lines.at(-1)!["level"], "error");
+    });
+  }
 
   kafkaTest("runs a pipeline on Kafka, with Prometheus metrics, until Ctrl-C", async (kafka) => {
     const orders = await kafka.createTopic();
