@@ -93,21 +93,21 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       figures: [RATE],
     },
     lz4: {
-      what: "the same with 0.8 kB of JSON, lz4, 4 partitions",
+      what: "consume 0.8 kB of JSON, lz4, 4 partitions",
       topic: large("lz4", messages),
       programs: [consume],
       peers: ["rust", "platformatic"],
       figures: [RATE],
     },
     zstd: {
-      what: "the same with 0.8 kB of JSON, zstd, 4 partitions",
+      what: "consume 0.8 kB of JSON, zstd, 4 partitions",
       topic: large("zstd", messages),
       programs: [consume],
       peers: ["rust"],
       figures: [RATE],
     },
     parse: {
-      what: "the same with lz4, and JSON.parse of each value (peers do not parse)",
+      what: "consume 0.8 kB of JSON, lz4, 4 partitions, JSON.parse of each value (peers do not parse)",
       topic: large("lz4", messages),
       programs: [{ ...consume, env: { BENCH_PARSE: "1" } }],
       peers: ["rust"],
@@ -146,7 +146,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       figures: [PERCENT],
     },
     memory: {
-      what: "held at full speed, 64 MB prefetch",
+      what: "memory at full speed, 64 MB prefetch",
       topic: four,
       seconds: 8,
       programs: [{ name: OURS, file: "programs/memory.ts" }],
@@ -199,7 +199,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       figures: [],
     },
     "memory-10min": {
-      what: "held at full speed over ten minutes, 64 MB prefetch",
+      what: "memory at full speed over ten minutes, 64 MB prefetch",
       topic: four,
       seconds: 600,
       runs: 1,
@@ -208,7 +208,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       isLong: true,
     },
     "memory-slow": {
-      what: "held with a handler that takes 1,000 messages/s, over two minutes",
+      what: "memory with a handler that takes 1,000 messages/s, over two minutes",
       topic: four,
       seconds: 120,
       runs: 1,

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { format, resolveConfig } from "prettier";
+import { benchmarkPictures, benchmarksPage } from "./benchmarks-page.ts";
 import { configurationPage } from "./configuration-page.ts";
 import { grafanaDashboard } from "./grafana-dashboard.ts";
 import { metricsPage } from "./metrics-page.ts";
@@ -10,11 +11,15 @@ const PAGES: ReadonlyMap<string, () => string> = new Map([
   ["docs/configuration.md", configurationPage],
   ["docs/metrics.md", metricsPage],
   ["deploy/grafana/arroyo.json", grafanaDashboard],
+  ["docs/benchmarks.md", benchmarksPage],
+  ...benchmarkPictures(),
 ]);
 
 async function generate(page: string): Promise<{ path: string; text: string }> {
   const path = fileURLToPath(new URL(`../${page}`, import.meta.url));
-  const text = await format(PAGES.get(page)!(), { ...(await resolveConfig(path)), filepath: path });
+  const made = PAGES.get(page)!();
+  const isPicture = page.endsWith(".svg");
+  const text = isPicture ? made : await format(made, { ...(await resolveConfig(path)), filepath: path });
   return { path, text };
 }
 
