@@ -160,8 +160,9 @@ export function decodeSubscription(bytes: Buffer): Subscription {
   const owned =
     version >= 1 && reader.remaining > 0 ? reader.topicPartitions() : new Map<string, readonly number[]>();
   if (version >= 2 && reader.remaining > 0) return { topics, owned, generationId: reader.int32() };
-  // Java's members of version 1 say it here, and nothing else.
-  return { topics, owned, generationId: userData?.length === 4 ? userData.readInt32BE(0) : -1 };
+  // Members of version 1 say it here: Java's nothing else, librdkafka's (before 2.2) after what they hold.
+  const at = (userData?.length ?? 0) - 4;
+  return { topics, owned, generationId: userData !== undefined && at >= 0 ? userData.readInt32BE(at) : -1 };
 }
 
 export function encodeAssignment(assignment: GroupAssignment): Buffer {

@@ -31,6 +31,22 @@ test("what librdkafka's members and Java's write is read", () => {
   );
   const owned = new Map([["golden", [1]]]);
   assert.deepEqual(decodeSubscription(librdkafka), { topics: ["golden"], owned, generationId: 2 });
+  // As 2.0 did, before version 2: the generation is only at the end of the user data.
+  const olderLibrdkafka = Buffer.from(
+    "000100000001000567376d30730000001f00000001000567376d3073000000030000000600000007000000080000001100000001" +
+      "000567376d307300000003000000060000000700000008",
+    "hex",
+  );
+  assert.deepEqual(decodeSubscription(olderLibrdkafka), {
+    topics: ["g7m0s"],
+    owned: new Map([["g7m0s", [6, 7, 8]]]),
+    generationId: 17,
+  });
+  // When it holds nothing yet.
+  const newcomer = Buffer.from("000100000001000567376d307300000008000000000000001800000000", "hex");
+  assert.deepEqual(decodeSubscription(newcomer), { topics: ["g7m0s"], owned: new Map(), generationId: 24 });
+  const first = Buffer.from("00010000000100056773726a6f0000000000000000", "hex");
+  assert.deepEqual(decodeSubscription(first), { topics: ["gsrjo"], owned: new Map(), generationId: -1 });
   // As Java's CooperativeStickyAssignor of Kafka 4.1 did: it holds nothing yet.
   const java = Buffer.from("0003000000010006676f6c64656e00000004000000020000000000000002ffff", "hex");
   const nothing = { topics: ["golden"], owned: new Map(), generationId: 2 };
@@ -42,6 +58,13 @@ test("what librdkafka's members and Java's write is read", () => {
 });
 
 test("an assignment with the user data of another client's leader reads as the partitions in it", () => {
+  // By librdkafka 2.0, and by Java's client of Kafka 4.1.
+  for (const bytes of [
+    "000000000001000567376d3073000000030000000300000004000000050000000400000007",
+    "000300000001000567376d307300000003000000030000000400000005ffffffff",
+  ]) {
+    assert.deepEqual(decodeAssignment(Buffer.from(bytes, "hex")), new Map([["g7m0s", [3, 4, 5]]]));
+  }
   const bytes = Buffer.from("0000000000010006676f6c64656e00000001000000000000000400000002", "hex");
   assert.deepEqual(decodeAssignment(bytes), new Map([["golden", [0]]]));
 });
