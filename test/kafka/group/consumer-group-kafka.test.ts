@@ -177,32 +177,36 @@ ownKafkaTest(
   },
 );
 
-kafkaTest("KIP-848: in one group with a member of Java's client, that comes and goes", async (kafka) => {
-  const topic = new Topic(await kafka.createTopic({ partitions: 4 }));
-  const group = kafka.name("group");
-  await using ours = new Member(kafka, group, topic);
-  await ours.until(() => ours.held.length === 4);
-  await using jvm = await Java.start();
-  const java = jvm.join("java", topic.name, {
-    "bootstrap.servers": kafka.bootstrapServers,
-    "group.id": group,
-    "group.protocol": "consumer",
-    "auto.offset.reset": "earliest",
-  });
-  await java.until(() => java.said.some((line) => /^assigned \d,\d$/.test(line)));
-  await ours.until(() => ours.held.length === 2);
-  const records = Array.from({ length: 40 }, (_, i) => ({ partition: i % 4, value: `m${i}` }));
-  await fill(kafka, topic.name, records);
-  await ours.until(() => ours.values.length === 20);
-  await java.until(() => java.values.length === 20);
-  await ours.commit();
-  await java.leave();
-  await ours.until(() => ours.held.length === 4);
-  await fill(
-    kafka,
-    topic.name,
-    records.map(({ partition, value }) => ({ partition, value: `late ${value}` })),
-  );
-  await ours.until(() => ours.values.length === 60);
-  assert.equal(new Set([...ours.values, ...java.values]).size, 80, "everything came, and nothing twice");
-});
+kafkaTest(
+  "KIP-848: in one group with a member of Java's client, that comes and goes",
+  async (kafka) => {
+    const topic = new Topic(await kafka.createTopic({ partitions: 4 }));
+    const group = kafka.name("group");
+    await using ours = new Member(kafka, group, topic);
+    await ours.until(() => ours.held.length === 4);
+    await using jvm = await Java.start();
+    const java = jvm.join("java", topic.name, {
+      "bootstrap.servers": kafka.bootstrapServers,
+      "group.id": group,
+      "group.protocol": "consumer",
+      "auto.offset.reset": "earliest",
+    });
+    await java.until(() => java.said.some((line) => /^assigned \d,\d$/.test(line)));
+    await ours.until(() => ours.held.length === 2);
+    const records = Array.from({ length: 40 }, (_, i) => ({ partition: i % 4, value: `m${i}` }));
+    await fill(kafka, topic.name, records);
+    await ours.until(() => ours.values.length === 20);
+    await java.until(() => java.values.length === 20);
+    await ours.commit();
+    await java.leave();
+    await ours.until(() => ours.held.length === 4);
+    await fill(
+      kafka,
+      topic.name,
+      records.map(({ partition, value }) => ({ partition, value: `late ${value}` })),
+    );
+    await ours.until(() => ours.values.length === 60);
+    assert.equal(new Set([...ours.values, ...java.values]).size, 80, "everything came, and nothing twice");
+  },
+  { java: true },
+);
