@@ -70,8 +70,8 @@ export class RunReport {
       const rate = (this.#messages - before) / (EVERY_MS / 1_000);
       before = this.#messages;
       const partitions = consumer.closed ? 0 : consumer.tell().size;
-      const held = `${partitions} ${partitions === 1 ? "partition" : "partitions"}`;
-      this.#line.show(`${count(this.#messages)} messages, ${perSecond(rate)}, ${held}`);
+      const read = counted(this.#messages, "message");
+      this.#line.show(`${read}, ${perSecond(rate)}, ${counted(partitions, "partition")}`);
     }, EVERY_MS);
     return {
       [Symbol.dispose]: () => {
@@ -87,9 +87,15 @@ export class RunReport {
       const seconds = Number((tookMs / 1_000).toFixed(3));
       process.stdout.write(`${JSON.stringify({ outcome, messages: this.#messages, seconds })}\n`);
     } else if (this.#sentences) {
-      this.#line.say(`${outcome} after ${formatDuration(tookMs)}, ${count(this.#messages)} messages read`);
+      this.#line.say(
+        `${outcome} after ${formatDuration(tookMs)}, ${counted(this.#messages, "message")} read`,
+      );
     }
   }
+}
+
+function counted(value: number, what: string): string {
+  return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
 }
 
 function described(fields: LogFields): string {

@@ -36,6 +36,7 @@ pipeline()...commit(), or a function that makes one:
   --per-partition            a chain of strategies for each partition
   --join-timeout DURATION    how long the strategies may take to finish on a revocation and at the end (default 25s)
   --health-port PORT         the probes /livez, /readyz and /healthz, answered also while the pipeline blocks its thread
+  --stuck-timeout DURATION   when its thread has been blocked for so long, log where: a stack on standard error
   --metrics-port PORT        Prometheus metrics at http://localhost:PORT/metrics (needs the package prom-client)
   --dashboard PORT           a page at http://localhost:PORT that shows how it goes, for this machine only
   --json                     log lines as JSON, also on a terminal, and the summary as one line of JSON
@@ -61,6 +62,7 @@ const FLAGS = {
   "per-partition": "boolean",
   "join-timeout": "string",
   "health-port": "string",
+  "stuck-timeout": "string",
   "metrics-port": "string",
   dashboard: "string",
   json: "boolean",
@@ -77,8 +79,8 @@ export async function run(args: readonly string[]): Promise<number> {
   const { strings, booleans, positionals } = given;
   const topic = subscription(given.lists["topic"] ?? []);
   const dlq = strings["dlq"] === undefined ? undefined : topicNamed("--dlq", strings["dlq"]);
-  const joinTimeout = strings["join-timeout"];
-  const joinTimeoutMs = joinTimeout === undefined ? undefined : parseDuration("--join-timeout", joinTimeout);
+  const joinTimeoutMs = duration(given, "join-timeout");
+  const stuckDetectorTimeoutMs = duration(given, "stuck-timeout");
   const healthPort = port(given, "health-port");
   const metricsPort = port(given, "metrics-port");
   const dashboardPort = port(given, "dashboard");
@@ -114,6 +116,7 @@ export async function run(args: readonly string[]): Promise<number> {
           ? undefined
           : new DlqPolicy({ producer: new KafkaDlqProducer(backend.producer(), dlq) }),
       joinTimeoutMs,
+      stuckDetectorTimeoutMs,
       logger: report.logger,
       metrics,
     });
@@ -199,6 +202,11 @@ function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
   } catch (error) {
     throw new UsageError(`--topic ${pattern} is no pattern: ${(error as Error).message}`, { cause: error });
   }
+}
+
+function duration(given: Arguments, flag: keyof typeof FLAGS): number | undefined {
+  const text = given.strings[flag];
+  return text === undefined ? undefined : parseDuration(`--${flag}`, text);
 }
 
 function port(given: Arguments, flag: keyof typeof FLAGS): number | undefined {

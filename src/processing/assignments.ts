@@ -177,7 +177,7 @@ export class Assignments<T> {
   #lost(partitions: readonly Partition[]): void {
     const { logger, metrics, events } = this.#context;
     logger.warn(
-      { memberId: this.#memberId, partitions: partitions.map(String) },
+      { partitions: partitions.map(String) },
       "Partitions were lost: they are somebody else's already, and what was not committed will be handled again.",
     );
     metrics.increment(MetricName.PARTITIONS_LOST, partitions.length);

@@ -49,14 +49,17 @@ function capitals(output: string): string {
 }
 
 /** A command that runs until it is told to stop. */
-class Running {
+class Running implements Disposable {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly lines: string[] = [];
   stderr = "";
 
   constructor(args: readonly string[]) {
     this.#child = spawn(process.execPath, [MAIN, "run", ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+      this.#child.emit("line");
+    });
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       this.lines.push(line);
       this.#child.emit("line");
@@ -68,9 +71,18 @@ class Running {
   }
 
   /** Resolves when that line was printed. */
-  async line(wanted: string): Promise<void> {
-    while (!this.lines.includes(wanted)) {
-      if (this.#child.exitCode !== null) throw new Error(`It has ended without "${wanted}": ${this.stderr}`);
+  line(wanted: string): Promise<void> {
+    return this.#until(wanted, () => this.lines.includes(wanted));
+  }
+
+  /** Resolves when standard error has that. */
+  complains(wanted: RegExp): Promise<void> {
+    return this.#until(String(wanted), () => wanted.test(this.stderr));
+  }
+
+  async #until(wanted: string, holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      if (this.#child.exitCode !== null) throw new Error(`It has ended without ${wanted}: ${this.stderr}`);
       await Promise.race([once(this.#child, "line"), once(this.#child, "close")]);
     }
   }
@@ -80,6 +92,10 @@ class Running {
     const closed = once(this.#child, "close") as Promise<[number | null]>;
     this.#child.kill(signal);
     return (await closed)[0];
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
   }
 }
 
@@ -111,6 +127,7 @@ describe("arroyo run", () => {
       ],
       [["run", fine, ...kafka, "--set", "sesion.timeout.ms=1"], /"session.timeout.ms"/],
       [["run", fine, ...kafka, "--join-timeout", "5"], /--join-timeout is "5"/],
+      [["run", fine, ...kafka, "--stuck-timeout", "soon"], /--stuck-timeout is "soon"/],
       [["run", fine, ...kafka, "--metrics-port", "70000"], /must be a port/],
       [["run", fine, ...kafka, "--local", folder], /--local takes no --bootstrap-servers/],
       [["run", fine, "--topic", "t", "--local", join(folder, "none")], /there is no folder/],
@@ -136,7 +153,7 @@ describe("arroyo run", () => {
         await broker.producer().produce("orders", new KafkaPayload(null, value));
     }
     const args = ["--topic", "orders", "--local", data, "--dlq", "letters", "--group", "g", "--json"];
-    const running = new Running([capitals("capitals"), ...args]);
+    using running = new Running([capitals("capitals"), ...args]);
     await running.line("seen 3");
     assert.match(running.stderr, /"msg":"reading orders from .*data, as a member of group g"/);
     assert.equal(await running.end("SIGTERM"), 0, running.stderr);
@@ -147,6 +164,32 @@ describe("arroyo run", () => {
     assert.deepEqual(await texts(broker, "capitals"), ["A", "C"]);
     assert.deepEqual(await texts(broker, "letters"), ["bad"]);
     assert.equal(broker.committedOffsets("g").get(Partition.of("orders", 0)), 3);
+  });
+
+  test("--stuck-timeout: a pipeline that blocks its thread says where", async () => {
+    const data = join(folder, "stuck");
+    {
+      await using broker = await LocalBroker.open(data, { logger: silentLogger });
+      await broker.createTopic("orders", 1);
+      await broker.producer().produce("orders", new KafkaPayload(null, "x"));
+    }
+    const free = join(data, "free");
+    const blocking = moduleWith(`
+      import { existsSync } from "node:fs";
+      function blockForSeconds() {
+        while (!existsSync(${JSON.stringify(free)}));
+        process.stdout.write("free\\n");
+        return 0;
+      }
+      export default pipeline().map(blockForSeconds).commit();`);
+    const args = ["--topic", "orders", "--local", data, "--stuck-timeout", "500ms"];
+    using running = new Running([blocking, ...args]);
+    await running.complains(
+      /"msg":"The main thread has not polled .* blocked here\."[^\n]*at blockForSeconds/,
+    );
+    writeFileSync(free, "");
+    await running.line("free");
+    assert.equal(await running.end("SIGTERM"), 0, running.stderr);
   });
 
   test("a topic that the embedded broker lacks is named with those that it has", async () => {
@@ -200,7 +243,7 @@ describe("arroyo run", () => {
     );
     const config = join(folder, "kafka.json");
     writeFileSync(config, JSON.stringify({ "auto.offset.reset": "earliest", acks: "all" }));
-    const running = new Running([
+    using running = new Running([
       capitals(output),
       ...["--topic", orders, "--group", kafka.name("group"), "--bootstrap-servers", kafka.bootstrapServers],
       ...["--config", config, "--set", "session.timeout.ms=6000", "--metrics-port", "0"],
