@@ -12,8 +12,13 @@ since the last probe. Probe less often than max.poll.interval.ms.
 
   --max-age DURATION  look at the file's age instead, and remove nothing: a failure if it is older (320s, 5m, 1500ms),
                       or is not there. Safe with several probes, and after a restart.
+  --json              print the outcome as one line of JSON, healthy or not
 
 Exit codes: 0 healthy, 1 not, 2 the command line is wrong.
+
+Examples:
+  arroyo healthcheck /tmp/health.txt --max-age 320s
+  arroyo healthcheck /tmp/health.txt
 `;
 
 function complaintOfAge(path: string, maxAgeMs: number): string | undefined {
@@ -42,7 +47,7 @@ function complaint(path: string, maxAgeMs: number | undefined): string | undefin
 /** `arroyo healthcheck`: resolves to the exit code. */
 export function run(args: readonly string[]): number {
   const { strings, booleans, positionals } = readArguments(args, {
-    flags: { "max-age": "string", help: "boolean" },
+    flags: { "max-age": "string", json: "boolean", help: "boolean" },
     positionals: ["PATH"],
   });
   if (booleans.has("help")) {
@@ -54,7 +59,10 @@ export function run(args: readonly string[]): number {
     positionals[0]!,
     maxAge === undefined ? undefined : parseDuration("--max-age", maxAge),
   );
-  if (problem === undefined) return 0;
-  process.stderr.write(`arroyo healthcheck: ${problem}\n`);
-  return 1;
+  if (booleans.has("json")) {
+    process.stdout.write(`${JSON.stringify({ healthy: problem === undefined, reason: problem })}\n`);
+  } else if (problem !== undefined) {
+    process.stderr.write(`arroyo healthcheck: ${problem}\n`);
+  }
+  return problem === undefined ? 0 : 1;
 }

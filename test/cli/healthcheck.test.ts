@@ -35,6 +35,15 @@ describe("arroyo healthcheck PATH", () => {
     });
   });
 
+  test("--json: the outcome as one line, healthy or not", () => {
+    const path = touched(0);
+    const healthy = arroyo(["healthcheck", path, "--json"]);
+    assert.deepEqual([healthy.code, healthy.stdout, healthy.stderr], [0, '{"healthy":true}\n', ""]);
+    const { code, stdout, stderr } = arroyo(["healthcheck", path, "--json"]);
+    assert.deepEqual([code, stderr], [1, ""]);
+    assert.match(stdout, /^\{"healthy":false,"reason":".* is missing: [^"]*"\}\n$/);
+  });
+
   test("fails with the system's reason when the file cannot be removed", () => {
     const { code, stderr } = arroyo(["healthcheck", folder]);
     assert.equal(code, 1);
