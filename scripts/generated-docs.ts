@@ -5,11 +5,16 @@ import { benchmarkPictures, benchmarksPage } from "./benchmarks-page.ts";
 import { configurationPage } from "./configuration-page.ts";
 import { grafanaDashboard } from "./grafana-dashboard.ts";
 import { metricsPage } from "./metrics-page.ts";
+import { referencePage } from "./reference-page.ts";
 
 /** Every page that is made from the code, and how. */
-const PAGES: ReadonlyMap<string, () => string> = new Map([
+const PAGES: ReadonlyMap<string, () => string | Promise<string>> = new Map<
+  string,
+  () => string | Promise<string>
+>([
   ["docs/configuration.md", configurationPage],
   ["docs/metrics.md", metricsPage],
+  ["docs/reference.md", referencePage],
   ["deploy/grafana/arroyo.json", grafanaDashboard],
   ["docs/benchmarks.md", benchmarksPage],
   ...benchmarkPictures(),
@@ -17,7 +22,7 @@ const PAGES: ReadonlyMap<string, () => string> = new Map([
 
 async function generate(page: string): Promise<{ path: string; text: string }> {
   const path = fileURLToPath(new URL(`../${page}`, import.meta.url));
-  const made = PAGES.get(page)!();
+  const made = await PAGES.get(page)!();
   const isPicture = page.endsWith(".svg");
   const text = isPicture ? made : await format(made, { ...(await resolveConfig(path)), filepath: path });
   return { path, text };

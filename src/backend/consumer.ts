@@ -23,6 +23,7 @@ export interface RebalanceCallbacks {
   onLost?(partitions: readonly Partition[]): void | Promise<void>;
 }
 
+/** How long a poll waits, and for how much. */
 export interface PollOptions {
   /** How long to wait for a message or an event when there is none, in ms. Default 0: do not wait. */
   readonly timeoutMs?: number | undefined;

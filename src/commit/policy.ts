@@ -2,6 +2,7 @@ import { ConfigurationError } from "../errors.ts";
 import type { Committable } from "../message/message.ts";
 import type { Partition } from "../message/partition.ts";
 
+/** When a {@link CommitPolicy} has offsets sent: what comes first. */
 export interface CommitPolicyOptions {
   /** Commit when so many milliseconds have passed since the last commit. */
   readonly everyMs?: number | undefined;

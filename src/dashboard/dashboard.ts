@@ -33,6 +33,7 @@ function pageFile(name: string, type: string): PageFile {
   return { type, body: readFileSync(new URL(`../../src/dashboard/page/${name}`, import.meta.url)) };
 }
 
+/** What a {@link Dashboard} shows, and where it listens. */
 export interface DashboardOptions<T> {
   /** What the page is headed with, such as the name of the group. */
   readonly title: string;

@@ -1,6 +1,7 @@
 import { ConfigurationError } from "../errors.ts";
 import type { DlqProducer } from "./producer.ts";
 
+/** How many invalid messages a {@link DlqLimit} allows. */
 export interface DlqLimitOptions {
   /** The most invalid messages for each valid one of a partition, e.g. 0.01. Default: any number. */
   readonly maxInvalidRatio?: number | undefined;
@@ -24,6 +25,7 @@ export class DlqLimit {
   }
 }
 
+/** What a {@link DlqPolicy} is made of. */
 export interface DlqPolicyOptions<in T> {
   /** Where dead letters go. */
   readonly producer: DlqProducer<T>;

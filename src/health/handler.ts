@@ -5,6 +5,7 @@ import { answerTo, reportOf, type HealthReport } from "./report.ts";
 import { resolveRules, type HealthRules } from "./rules.ts";
 import { vitalsOf, type HealthSources } from "./source.ts";
 
+/** What {@link healthHandler} watches, and by which rules. */
 export interface HealthHandlerOptions {
   /** Whose health it is: a `StreamProcessor`, or several by name. */
   readonly watch: HealthSources;

@@ -28,6 +28,7 @@ export interface HealthRules {
   readonly lag?: LagRule | undefined;
 }
 
+/** When a lag is too large. */
 export interface LagRule {
   /** Of all partitions of the consumer together. */
   readonly messages: number;

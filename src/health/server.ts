@@ -5,6 +5,7 @@ import { openWatch, type WatchPort } from "../watch/watch-thread.ts";
 import { resolveRules, type HealthRules, type ResolvedHealthRules } from "./rules.ts";
 import { vitalsOf, type HealthSources } from "./source.ts";
 
+/** What a {@link HealthServer} watches, by which rules, and where it listens. */
 export interface HealthServerOptions {
   /** Whose health it is: a `StreamProcessor`, or several by name (each of them has to be alive and ready). */
   readonly watch: HealthSources;

@@ -8,6 +8,7 @@ import type { ProducerSettingsSource } from "./reloading-producer.ts";
 
 const DEFAULT_EVERY_MS = 5_000;
 
+/** How {@link watchConfigFile} looks at its file. */
 export interface WatchConfigFileOptions {
   /** How often, in ms, the file is read. Default 5,000. */
   readonly everyMs?: number | undefined;

@@ -30,6 +30,7 @@ const DEFAULT_COMMIT_MS = 60_000;
 /** How often a poll that waits, or a callback that runs, says that the main thread is alive. */
 const ALIVE_EVERY_MS = 500;
 
+/** What a {@link KafkaConsumer} takes besides its settings. */
 export interface KafkaClientOptions {
   /** Where log lines go; standard error by default. */
   readonly logger?: Logger | undefined;

@@ -22,6 +22,7 @@ const DEFAULT_CONNECT_MS = 30_000;
 /** How long the I/O thread may take to let go of its connections. */
 const ENGINE_CLOSE_MS = 1_000;
 
+/** What a {@link KafkaProducer} takes besides its settings. */
 export interface KafkaProducerOptions {
   /** Where log lines go; standard error by default. */
   readonly logger?: Logger | undefined;

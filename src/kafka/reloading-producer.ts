@@ -16,6 +16,7 @@ const DEFAULT_CONNECT_MS = 30_000;
 /** Gives settings whenever there are new ones, until the signal aborts. */
 export type ProducerSettingsSource = (signal: AbortSignal) => AsyncIterable<KafkaProducerConfig>;
 
+/** What a {@link ReloadingKafkaProducer} takes besides its settings. */
 export interface ReloadingKafkaProducerOptions extends KafkaProducerOptions {
   /** Where new settings come from, besides {@link ReloadingKafkaProducer.reload}: `watchConfigFile`, for one. */
   readonly settings?: ProducerSettingsSource | undefined;

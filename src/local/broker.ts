@@ -15,6 +15,7 @@ import { MemoryStorage, type Storage } from "./storage.ts";
 
 const MAX_PARTITIONS = 10_000;
 
+/** What a {@link LocalBroker} in memory takes. */
 export interface LocalBrokerOptions {
   /** Where its time comes from: timestamps, timeouts of polls, deadlines of groups. The machine's by default. */
   readonly clock?: Clock | undefined;
@@ -22,6 +23,7 @@ export interface LocalBrokerOptions {
   readonly logger?: Logger | undefined;
 }
 
+/** What a {@link LocalBroker} in a folder takes besides. */
 export interface LocalFolderOptions extends LocalBrokerOptions {
   /**
    * Whether what is acknowledged survives the loss of power, too: then every write waits for the disk. Default false.

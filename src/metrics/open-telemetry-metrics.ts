@@ -5,6 +5,7 @@ import { LastValues } from "./last-values.ts";
 import type { Metrics, MetricTags } from "./metrics.ts";
 import type { MetricDefinition } from "./names.ts";
 
+/** Where {@link OpenTelemetryMetrics} gets its instruments from. */
 export interface OpenTelemetryMetricsOptions {
   /** Default: `metrics.getMeter("arroyo")` of the API, so of the SDK that the process has set up. */
   readonly meter?: Meter | undefined;

@@ -16,6 +16,7 @@ const SIZE_BUCKETS = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]
 /** What each gauge shows, whichever of a registry's PrometheusMetrics has set it. */
 const gaugeValues = new WeakMap<Gauge, LastValues>();
 
+/** Where {@link PrometheusMetrics} registers, and with which labels. */
 export interface PrometheusMetricsOptions {
   /** Where the metrics are registered. Default: prom-client's own registry. */
   readonly registry?: Registry | undefined;

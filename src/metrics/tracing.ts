@@ -13,6 +13,7 @@ import { MessageRejected } from "../errors.ts";
 import type { Message } from "../message/message.ts";
 import { KafkaPayload } from "../message/payload.ts";
 
+/** How {@link traced} makes its spans. */
 export interface TracedOptions {
   /** Default: `trace.getTracer("arroyo")` of the API, so of the SDK that the process has set up. */
   readonly tracer?: Tracer | undefined;

@@ -15,6 +15,7 @@ import type { Sync } from "../strategies/sync.ts";
 import type { WorkerTask } from "../workers/task.ts";
 import { Steps } from "./steps.ts";
 
+/** How `mapConcurrently` runs its function. */
 export interface MapConcurrentlyOptions<T> extends Omit<RunTaskConcurrentlyOptions<T>, "key"> {
   /** As in {@link RunTaskConcurrentlyOptions}, of the payload. */
   readonly key?: ((payload: T, message: Message<T>) => MessageKey) | undefined;

@@ -34,6 +34,7 @@ const POLL_GRACE_MS = 250;
 /** How much longer than its timeout something may take before it is left alone. */
 const GRACE_MS = 200;
 
+/** What a {@link StreamProcessor} works with. */
 export interface StreamProcessorOptions<T> {
   /** Where messages come from. The processor subscribes it, and closes it at the end. */
   readonly consumer: Consumer<T>;

@@ -5,6 +5,7 @@ import { BufferStep } from "./buffer.ts";
 import { withoutItem } from "./invalid.ts";
 import type { ProcessingStrategy } from "./strategy.ts";
 
+/** When a batch is complete. */
 export interface BatchOptions<T> extends BatchLimits<T> {}
 
 /**

@@ -11,6 +11,7 @@ import { detachedRuntime } from "./runtime.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 import { assertSync } from "./sync.ts";
 
+/** How often a {@link FilterStep} passes on the offsets of what it drops. */
 export interface FilterStepOptions {
   /**
    * How often the offsets of dropped messages go on, so that a topic of which nothing passes is committed too.

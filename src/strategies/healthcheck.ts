@@ -10,6 +10,7 @@ import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 
 const TOUCH_EVERY_MS = 1_000;
 
+/** Which file a {@link Healthcheck} touches, and when. */
 export interface HealthcheckOptions {
   readonly path: string;
   /** Touch the file only while this probe of a `HealthServer` with the same rules would be answered with 200. */

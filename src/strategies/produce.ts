@@ -13,6 +13,7 @@ export interface ProducesMessages<in T> {
   readonly produce: (destination: Topic, payload: T) => Promise<unknown>;
 }
 
+/** What a {@link Produce} writes with, and where to. */
 export interface ProduceOptions<in T> {
   readonly producer: ProducesMessages<T>;
   /** Where the messages go, whatever topic they came from. */

@@ -4,6 +4,7 @@ import { BufferStep } from "./buffer.ts";
 import type { ProcessingStrategy } from "./strategy.ts";
 import { assertSync, type Sync } from "./sync.ts";
 
+/** When a {@link Reduce} is complete, and how it adds up. */
 export interface ReduceOptions<T, U> extends BatchLimits<T> {
   /**
    * Adds a message to what was made of those before it, and returns the new value. May throw InvalidMessage: then the

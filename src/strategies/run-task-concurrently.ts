@@ -22,6 +22,7 @@ import { detachedRuntime } from "./runtime.ts";
 import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 import { Task, type TaskFunction, TaskRunner } from "./task-runner.ts";
 
+/** How {@link RunTaskConcurrently} runs its function. */
 export interface RunTaskConcurrentlyOptions<T> {
   /** How many tasks run at once. */
   readonly concurrency: number;

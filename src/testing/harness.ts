@@ -17,6 +17,7 @@ import { HarnessProducer } from "./harness-producer.ts";
 import { MockClock } from "./mock-clock.ts";
 import { RecordingMetrics } from "./recording-metrics.ts";
 
+/** What {@link harness} works with. */
 export interface HarnessOptions {
   /** Topics that the pipeline reads, with their numbers of partitions. Default `{ input: 1 }`. */
   readonly topics?: Readonly<Record<string, number>> | undefined;
@@ -39,6 +40,7 @@ export interface HarnessTools {
   readonly clock: MockClock;
 }
 
+/** Where a message of a test goes, and when it was written. */
 export interface SendOptions {
   /** Default: the first of the harness's topics. */
   readonly topic?: string | undefined;

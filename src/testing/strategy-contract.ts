@@ -11,6 +11,7 @@ import { turn } from "./strategy-driver.ts";
 export type { ContractMessages } from "./contract-ledger.ts";
 export type { ContractSubject } from "./contract-run.ts";
 
+/** What {@link strategyContract} has to know of a strategy. */
 export interface StrategyContractOptions<T> extends ContractMessages<T> {
   /** Whether the strategy runs a function on each message, which calls `work` or `asyncWork`. Default false. */
   readonly runsFunction?: boolean | undefined;
