@@ -22,7 +22,7 @@ const MAX_MESSAGES_PER_POLL = 1_000;
 const MAX_WAIT_MS = 1_000;
 /** How often the lag is looked up, for health checks. */
 const LAG_EVERY_MS = 1_000;
-/** How often the consumer is polled for nothing but its rebalances while no message can be taken. */
+/** How often the consumer is polled for nothing but its rebalances while no message can be taken, or is needed. */
 const IDLE_POLL_EVERY_MS = 50;
 
 export interface LoopParts<T> {
@@ -77,6 +77,7 @@ export class Loop<T> {
       }
       if (inbox.empty && !this.#pollDue) await this.#take();
       else if (this.#backpressure.active) await this.#holdBack();
+      else await this.#hearTheGroup();
       throwIfFailed();
       if (stopping.aborted) return;
       if (assignments.needsChain(clock.monotonicMs())) continue;
@@ -131,6 +132,13 @@ export class Loop<T> {
     await wakeUp.pause(retryAtMs);
     if (forDeadLetters) metrics.addTime(MetricName.DLQ_TIME, clock.monotonicMs() - startedMs);
     this.#pollDue = true;
+  }
+
+  /** A handler may take long for what was polled at once: whoever waits for a hand-over need not wait for that. */
+  async #hearTheGroup(): Promise<void> {
+    const { poller } = this.#parts;
+    if (this.#context.clock.monotonicMs() - poller.polledAtMs < IDLE_POLL_EVERY_MS) return;
+    await poller.poll({ maxMessages: 0 });
   }
 
   #turn(): void {

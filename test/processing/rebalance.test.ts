@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { InvalidMessage, InvalidStateError, MESSAGE_REJECTED } from "../../src/errors.ts";
 import type { Partition } from "../../src/message/partition.ts";
 import { MetricName } from "../../src/metrics/names.ts";
-import { Bench, P0, P1, P2, turn } from "./fixtures.ts";
+import { Bench, messages, P0, P1, P2, turn } from "./fixtures.ts";
 
 /** Whether a promise has resolved by now. */
 function watch(promise: Promise<void>): { done: boolean } {
@@ -293,6 +293,25 @@ describe("a revocation", () => {
     await revoked;
     await bench.advance(100);
     assert.deepEqual(bench.chain.payloads, ["x", "y", "z"]);
+  });
+
+  it("does not wait for what was polled and not yet taken, however slow the handler is", async () => {
+    await using bench = new Bench();
+    bench.consumer.send(P0, ...messages(P0, 0, 500));
+    let revoked: { done: boolean } | undefined;
+    bench.factory.onCreate = (chain) => {
+      const submit = chain.submit.bind(chain);
+      chain.submit = (message) => {
+        submit(message);
+        // A handler that blocks the thread.
+        bench.clock.advance(20);
+        if (chain.payloads.length === 100) revoked = watch(bench.consumer.revoke([P0]));
+      };
+    };
+    await bench.start(P0);
+    while (revoked?.done !== true) await bench.settle();
+    assert.ok(bench.chain.payloads.length < 105, `${bench.chain.payloads.length} were handled`);
+    assert.equal(bench.consumer.committed.get(P0), bench.chain.payloads.length);
   });
 
   it("drops what was carried over for the partition that goes, and hands over while messages are rejected", async () => {
