@@ -198,7 +198,7 @@ export class MixedGroup implements AsyncDisposable {
       "auto.offset.reset": "earliest",
       "partition.assignment.strategy": strategy,
       "session.timeout.ms": 15_000,
-      "heartbeat.interval.ms": 300,
+      "heartbeat.interval.ms": 100,
     };
   }
 
