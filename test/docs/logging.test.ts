@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { ROOT } from "./code-blocks.ts";
 import { logCalls, type LogCall } from "./log-calls.ts";
@@ -51,6 +51,20 @@ function documentedIn(page: string): Map<string, Documented> {
   }
   return lines;
 }
+
+it("docs/guides/on-call.md quotes what is really said: in the log, by probes, or on the dashboard", () => {
+  const page = readFileSync(`${ROOT}docs/guides/on-call.md`, "utf8");
+  const sources = globSync("src/**/*.ts", { cwd: ROOT }).map((file) =>
+    readFileSync(`${ROOT}${file}`, "utf8"),
+  );
+  const said = [...sources, readFileSync(`${ROOT}deploy/grafana/arroyo.json`, "utf8")].join("\n");
+  const quoted = [...page.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
+  assert.ok(quoted.length > 10);
+  assert.deepEqual(
+    quoted.filter((text) => !said.includes(text)),
+    [],
+  );
+});
 
 describe("docs/guides/logging.md", async () => {
   const page = readFileSync(`${ROOT}docs/guides/logging.md`, "utf8");

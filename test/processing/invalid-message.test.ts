@@ -20,6 +20,25 @@ describe("an InvalidMessage", () => {
     assert.equal(bench.logger.lines.filter((line) => line === "error A message is invalid.").length, 1);
   });
 
+  it("is logged ten times a minute at most, however many there are; all of them are counted", async () => {
+    await using bench = new Bench();
+    await bench.start(P0);
+    bench.chain.onSubmit = (message) => {
+      if (message.payload === "bad") throw InvalidMessage.from(message, { needsCommit: false });
+    };
+    const told = (): number =>
+      bench.logger.lines.filter((line) => line.includes("A message is invalid.")).length;
+    bench.consumer.send(P0, ...Array.from({ length: 50 }, () => "bad"));
+    await bench.settle();
+    assert.equal(told(), 10);
+    await bench.advance(60_000);
+    bench.consumer.send(P0, "bad");
+    await bench.settle();
+    assert.equal(told(), 11);
+    await bench.advance(1_000);
+    assert.equal(bench.metrics.count(MetricName.INVALID_MESSAGES), 51);
+  });
+
   it("whose commit is still to be made is committed in its turn, as a filtered message", async () => {
     await using bench = new Bench();
     await bench.start(P0);
