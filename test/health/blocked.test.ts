@@ -86,7 +86,7 @@ describe("a main thread that does not poll, on an embedded broker", () => {
     assert.equal(answer.status, 503);
     assert.match(answer.text, /the main thread has not polled for [\d.]+ s, more than 1\.5 s/);
     assert.equal(member.count(POLLS_AGAIN), 0, "it is still blocked");
-    assert.match(await member.says(POLLS_AGAIN), /"silentMs":(2[89]|3[01])\d\d.*loopForever/);
+    assert.match(await member.says(POLLS_AGAIN), /"lastedMs":(2[89]|3[01])\d\d.*loopForever/);
     assert.equal((await member.probe("/livez")).status, 200);
     assert.equal(await member.ends(), 0);
     assert.equal(member.count(/it is blocked here/), 1, "once per episode");
