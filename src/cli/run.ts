@@ -38,7 +38,8 @@ pipeline()...commit(), or a function that makes one:
   --health-port PORT         the probes /livez, /readyz and /healthz, answered also while the pipeline blocks its thread
   --stuck-timeout DURATION   when its thread has been blocked for so long, log where: a stack on standard error
   --metrics-port PORT        Prometheus metrics at http://localhost:PORT/metrics (needs the package prom-client)
-  --dashboard PORT           a page at http://localhost:PORT that shows how it goes, for this machine only
+  --dashboard [HOST:]PORT    a page at http://localhost:PORT that shows how it goes, for this machine only, or for whoever
+                             reaches HOST (0.0.0.0 is all addresses; there is no password)
   --json                     log lines as JSON, also on a terminal, and the summary as one line of JSON
 
 SIGTERM and Ctrl-C finish what is in flight, commit it and leave the group; a second one ends at once.
@@ -83,7 +84,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const stuckDetectorTimeoutMs = duration(given, "stuck-timeout");
   const healthPort = port(given, "health-port");
   const metricsPort = port(given, "metrics-port");
-  const dashboardPort = port(given, "dashboard");
+  const dashboardAt = address(given, "dashboard");
   const settings = readSet(given.lists["set"]);
   const report = new RunReport(booleans.has("json"));
   let processorFailed = false;
@@ -95,7 +96,7 @@ export async function run(args: readonly string[]): Promise<number> {
     });
     const counted = report.counting(served.metrics);
     await using backend = await open(given, topic, { settings, logger: report.logger, metrics: counted });
-    await using dashboard = await openDashboard(dashboardPort, strings["group"] ?? positionals[0]!, backend);
+    await using dashboard = await openDashboard(dashboardAt, strings["group"] ?? positionals[0]!, backend);
     if (dashboard !== undefined) report.note(`dashboard at ${dashboard.url}`);
     const metrics = dashboard?.metrics(counted) ?? counted;
     const factory = await loadFactory(positionals[0]!, {
@@ -180,13 +181,13 @@ async function openHealth(
 }
 
 async function openDashboard(
-  port: number | undefined,
+  at: Address | undefined,
   title: string,
   { consumer }: RunBackend,
 ): Promise<Dashboard<KafkaPayload> | undefined> {
-  if (port === undefined) return undefined;
+  if (at === undefined) return undefined;
   const { Dashboard } = await import("../dashboard/dashboard.ts");
-  return await Dashboard.start({ title, consumer, port });
+  return await Dashboard.start({ title, consumer, ...at });
 }
 
 function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
@@ -209,9 +210,26 @@ function duration(given: Arguments, flag: keyof typeof FLAGS): number | undefine
   return text === undefined ? undefined : parseDuration(`--${flag}`, text);
 }
 
-function port(given: Arguments, flag: keyof typeof FLAGS): number | undefined {
+interface Address {
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** `8088`, `0.0.0.0:8088` or `[::]:8088`. */
+function address(given: Arguments, flag: keyof typeof FLAGS): Address | undefined {
   const text = given.strings[flag];
   if (text === undefined) return undefined;
+  const colon = text.lastIndexOf(":");
+  const host = text.slice(0, Math.max(0, colon)).replace(/^\[(.+)\]$/, "$1");
+  return { host: host === "" ? undefined : host, port: portNumber(flag, text.slice(colon + 1)) };
+}
+
+function port(given: Arguments, flag: keyof typeof FLAGS): number | undefined {
+  const text = given.strings[flag];
+  return text === undefined ? undefined : portNumber(flag, text);
+}
+
+function portNumber(flag: string, text: string): number {
   const value = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
   if (value <= 65_535) return value;
   throw new UsageError(`--${flag} is ${JSON.stringify(text)}, but must be a port from 0 to 65535`);

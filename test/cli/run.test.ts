@@ -129,6 +129,7 @@ describe("arroyo run", () => {
       [["run", fine, ...kafka, "--join-timeout", "5"], /--join-timeout is "5"/],
       [["run", fine, ...kafka, "--stuck-timeout", "soon"], /--stuck-timeout is "soon"/],
       [["run", fine, ...kafka, "--metrics-port", "70000"], /must be a port/],
+      [["run", fine, ...kafka, "--dashboard", "0.0.0.0:http"], /--dashboard is "http", but must be a port/],
       [["run", fine, ...kafka, "--local", folder], /--local takes no --bootstrap-servers/],
       [["run", fine, "--topic", "t", "--local", join(folder, "none")], /there is no folder/],
       [["run", "./none.mjs", ...kafka], /MODULE \.\/none\.mjs is not there/],
@@ -153,8 +154,11 @@ describe("arroyo run", () => {
         await broker.producer().produce("orders", new KafkaPayload(null, value));
     }
     const args = ["--topic", "orders", "--local", data, "--dlq", "letters", "--group", "g", "--json"];
+    args.push("--dashboard", "0.0.0.0:0");
     using running = new Running([capitals("capitals"), ...args]);
     await running.line("seen 3");
+    const [, page] = /"dashboard at http:\/\/0\.0\.0\.0:(\d+)\/"/.exec(running.stderr) ?? [];
+    assert.equal((await fetch(`http://127.0.0.1:${page}/`)).status, 200);
     assert.match(running.stderr, /"msg":"reading orders from .*data, as a member of group g"/);
     assert.equal(await running.end("SIGTERM"), 0, running.stderr);
     const summary = JSON.parse(running.lines.at(-1)!) as Record<string, unknown>;
