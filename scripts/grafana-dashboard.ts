@@ -184,7 +184,10 @@ const KAFKA: readonly Panel[] = [
     description: "The longest of each interval, by broker. One that is far above the others is ill.",
     unit: "s",
     queries: [
-      [quantile(0.99, MetricName.KAFKA_BROKER_RTT, "broker_id"), "{{consumer}} broker {{broker_id}} p99"],
+      [
+        quantile(0.99, MetricName.KAFKA_BROKER_RTT, "client, broker_id"),
+        "{{consumer}} {{client}}, broker {{broker_id}} p99",
+      ],
     ],
   },
   {
@@ -192,7 +195,10 @@ const KAFKA: readonly Panel[] = [
     description: "What a broker has not answered yet.",
     unit: "short",
     queries: [
-      [now(MetricName.KAFKA_BROKER_REQUESTS_IN_FLIGHT, "broker_id"), "{{consumer}} broker {{broker_id}}"],
+      [
+        now(MetricName.KAFKA_BROKER_REQUESTS_IN_FLIGHT, "client, broker_id"),
+        "{{consumer}} {{client}}, broker {{broker_id}}",
+      ],
     ],
   },
   {
@@ -201,9 +207,18 @@ const KAFKA: readonly Panel[] = [
       "Connections that were made, that have ended, and that failed. All of them, all the time: a bad network.",
     unit: "short",
     queries: [
-      [happened(MetricName.KAFKA_BROKER_CONNECTS, "broker_id"), "{{consumer}} broker {{broker_id}} made"],
-      [happened(MetricName.KAFKA_BROKER_DISCONNECTS, "broker_id"), "{{consumer}} broker {{broker_id}} ended"],
-      [happened(MetricName.KAFKA_BROKER_ERRORS, "broker_id"), "{{consumer}} broker {{broker_id}} failed"],
+      [
+        happened(MetricName.KAFKA_BROKER_CONNECTS, "client, broker_id"),
+        "{{consumer}} {{client}}, broker {{broker_id}} made",
+      ],
+      [
+        happened(MetricName.KAFKA_BROKER_DISCONNECTS, "client, broker_id"),
+        "{{consumer}} {{client}}, broker {{broker_id}} ended",
+      ],
+      [
+        happened(MetricName.KAFKA_BROKER_ERRORS, "client, broker_id"),
+        "{{consumer}} {{client}}, broker {{broker_id}} failed",
+      ],
     ],
   },
 ];
@@ -258,7 +273,7 @@ const PRODUCER: readonly Panel[] = [
 
 const SECTIONS: readonly Section[] = [
   { title: "Consumer", panels: CONSUMER },
-  { title: "Kafka, as the consumer sees it (statistics.interval.ms)", panels: KAFKA },
+  { title: "Kafka, as the clients see it (statistics.interval.ms)", panels: KAFKA },
   { title: "Producer", panels: PRODUCER },
 ];
 

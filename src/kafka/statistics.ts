@@ -1,4 +1,4 @@
-import type { Metrics } from "../metrics/metrics.ts";
+import type { Metrics, MetricTags } from "../metrics/metrics.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { ProducerLoad } from "./producer-metrics.ts";
 import type {
@@ -92,7 +92,7 @@ export class StatisticsMetrics {
   }
 
   consumer(statistics: ConsumerStatistics): void {
-    this.#brokers(statistics.brokers);
+    this.#brokers("consumer", statistics.brokers);
     const { group, partitions } = statistics;
     this.#metrics.gauge(MetricName.KAFKA_GROUP_PARTITIONS, group.partitions);
     if (group.msSinceCoordinatorAnswer !== undefined) {
@@ -107,15 +107,16 @@ export class StatisticsMetrics {
   }
 
   producer(statistics: ProducerStatistics): void {
-    this.#brokers(statistics.brokers);
+    this.#brokers("producer", statistics.brokers);
   }
 
-  #brokers(brokers: readonly BrokerStatistics[]): void {
+  /** A consumer and a producer that share metrics have connections of their own. */
+  #brokers(client: "consumer" | "producer", brokers: readonly BrokerStatistics[]): void {
     for (const broker of brokers) {
       const key = broker.nodeId >= 0 ? String(broker.nodeId) : "bootstrap";
       const before = this.#before.get(`${key} ${broker.host}:${broker.port}`);
       this.#before.set(`${key} ${broker.host}:${broker.port}`, broker);
-      const tags = { broker_id: key };
+      const tags = { client, broker_id: key };
       const { roundTrip, requestsInFlight } = broker;
       if (roundTrip !== undefined) {
         this.#metrics.timing(MetricName.KAFKA_BROKER_RTT, roundTrip.maxMs / 1_000, tags);
@@ -129,7 +130,7 @@ export class StatisticsMetrics {
     }
   }
 
-  #count(name: MetricName, more: number, tags: { readonly broker_id: string }): void {
+  #count(name: MetricName, more: number, tags: MetricTags): void {
     if (more > 0) this.#metrics.increment(name, more, tags);
   }
 }

@@ -137,7 +137,7 @@ kafkaTest("a consumer's statistics say where it is, after a known traffic", asyn
   assert.equal(metrics.last(MetricName.KAFKA_QUEUED_BYTES, tags), first.queuedBytes);
   assert.equal(metrics.last(MetricName.KAFKA_GROUP_PARTITIONS), 2);
   assert.equal(
-    metrics.count(MetricName.KAFKA_BROKER_CONNECTS, { broker_id: String(leader.nodeId) }),
+    metrics.count(MetricName.KAFKA_BROKER_CONNECTS, { client: "consumer", broker_id: String(leader.nodeId) }),
     leader.connects,
     "counts go up by what has come on top",
   );
