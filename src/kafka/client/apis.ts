@@ -1,22 +1,7 @@
-import {
-  apiVersionsV3,
-  fetchV13,
-  fetchV14,
-  fetchV15,
-  fetchV16,
-  fetchV17,
-  findCoordinatorV4,
-  findCoordinatorV5,
-  findCoordinatorV6,
-  listOffsetsV6,
-  listOffsetsV7,
-  listOffsetsV8,
-  listOffsetsV9,
-  metadataV11,
-  metadataV12,
-  type Reader,
-} from "@platformatic/kafka";
-import { rowOf, safeNumber, type Api } from "./api.ts";
+import { rows, type Api } from "./api.ts";
+import { parseFetchResponse, type FetchResponse } from "./fetch-response.ts";
+import type { RequestWriter } from "./request-writer.ts";
+import type { ResponseCursor } from "./response-cursor.ts";
 
 export type { Api, ApiVersion } from "./api.ts";
 export {
@@ -64,18 +49,40 @@ export interface ApiVersionsResponse {
   readonly throttleTimeMs?: number | undefined;
 }
 
+// The least that a structure takes in an answer, all lengths in it being 0: an array of more than fit is a lie.
+const API_KEY_BYTES = 7;
+const BROKER_BYTES = 11;
+const METADATA_TOPIC_BYTES = 26;
+const METADATA_PARTITION_BYTES = 18;
+const COORDINATOR_BYTES = 14;
+const OFFSETS_TOPIC_BYTES = 3;
+const OFFSETS_PARTITION_BYTES = 27;
+
+function readApiVersions(body: ResponseCursor): ApiVersionsResponse {
+  const errorCode = body.int16();
+  // A broker that does not know the version answers in the oldest one.
+  if (errorCode !== 0) return { errorCode, apiKeys: [] };
+  const apiKeys = body.compactArray(API_KEY_BYTES, () => {
+    const range = { apiKey: body.int16(), minVersion: body.int16(), maxVersion: body.int16() };
+    body.taggedFields();
+    return range;
+  });
+  const throttleTimeMs = body.int32();
+  body.taggedFields();
+  return { errorCode, apiKeys, throttleTimeMs };
+}
+
 /** Asks what versions of which RPCs a broker has. */
 export const ApiVersions: Api<[ApiVersionsRequest], ApiVersionsResponse> = {
   key: 18,
   name: "ApiVersions",
   versions: [
     {
-      ...rowOf(
-        apiVersionsV3,
-        (request: ApiVersionsRequest): [string, string] => [request.softwareName, request.softwareVersion],
-        (response): ApiVersionsResponse => response,
-      ),
-      responseHeaderTags: false,
+      version: 3,
+      write: (writer, request) =>
+        void writer.string(request.softwareName).string(request.softwareVersion).end(),
+      read: readApiVersions,
+      headerTags: "request",
       throttleTime: "own field",
     },
   ],
@@ -107,23 +114,62 @@ export interface MetadataResponse {
   }[];
 }
 
-const metadataArguments = (request: MetadataRequest): [string[] | null, boolean] => [
-  request.topics === null ? null : [...request.topics],
-  request.allowAutoTopicCreation,
-];
-const metadataResponse = (response: ReturnType<typeof metadataV12.parseResponse>): MetadataResponse => ({
-  brokers: response.brokers,
-  clusterId: response.clusterId ?? null,
-  topics: response.topics.map((topic) => ({ ...topic, name: topic.name ?? null })),
-});
+function writeMetadata(writer: RequestWriter, request: MetadataRequest): void {
+  writer
+    .array(request.topics, (name) => writer.uuid(null).string(name).end())
+    .boolean(request.allowAutoTopicCreation)
+    .boolean(false) // what one may do with each topic
+    .end();
+}
+
+function readMetadataPartition(
+  body: ResponseCursor,
+): MetadataResponse["topics"][number]["partitions"][number] {
+  const partition = {
+    errorCode: body.int16(),
+    partitionIndex: body.int32(),
+    leaderId: body.int32(),
+    leaderEpoch: body.int32(),
+    replicaNodes: body.int32s(),
+    isrNodes: body.int32s(),
+  };
+  body.int32s(); // offline replicas
+  body.taggedFields();
+  return partition;
+}
+
+function readMetadataTopic(body: ResponseCursor): MetadataResponse["topics"][number] {
+  const topic = {
+    errorCode: body.int16(),
+    name: body.nullableString(),
+    topicId: body.uuid(),
+    isInternal: body.boolean(),
+    partitions: body.compactArray(METADATA_PARTITION_BYTES, readMetadataPartition),
+  };
+  body.int32(); // what one may do with it
+  body.taggedFields();
+  return topic;
+}
+
+function readMetadata(body: ResponseCursor): MetadataResponse {
+  body.int32(); // throttle time
+  const brokers = body.compactArray(BROKER_BYTES, () => {
+    const broker = { nodeId: body.int32(), host: body.string(), port: body.int32() };
+    body.nullableString(); // rack
+    body.taggedFields();
+    return broker;
+  });
+  const clusterId = body.nullableString();
+  body.int32(); // controller
+  const topics = body.compactArray(METADATA_TOPIC_BYTES, readMetadataTopic);
+  body.taggedFields();
+  return { brokers, clusterId, topics };
+}
 
 export const Metadata: Api<[MetadataRequest], MetadataResponse> = {
   key: 3,
   name: "Metadata",
-  versions: [
-    rowOf(metadataV12, metadataArguments, metadataResponse),
-    rowOf(metadataV11, metadataArguments, metadataResponse),
-  ],
+  versions: rows([12, 11], writeMetadata, readMetadata),
 };
 
 export interface FindCoordinatorRequest {
@@ -140,27 +186,36 @@ export interface FindCoordinatorResponse {
   readonly port: number;
 }
 
-const findCoordinatorArguments = (request: FindCoordinatorRequest): [number, string[]] => [
-  request.keyType === "group" ? 0 : 1,
-  [request.key],
-];
+function writeFindCoordinator(writer: RequestWriter, request: FindCoordinatorRequest): void {
+  writer
+    .int8(request.keyType === "group" ? 0 : 1)
+    .array([request.key], (key) => writer.string(key))
+    .end();
+}
 
-function findCoordinatorResponse(
-  response: ReturnType<typeof findCoordinatorV6.parseResponse>,
-): FindCoordinatorResponse {
-  const [coordinator] = response.coordinators;
-  if (coordinator === undefined) throw new Error("The answer names no coordinator.");
-  return { ...coordinator, errorMessage: coordinator.errorMessage ?? null };
+function readFindCoordinator(body: ResponseCursor): FindCoordinatorResponse {
+  body.int32(); // throttle time
+  const [coordinator] = body.compactArray(COORDINATOR_BYTES, () => {
+    body.string(); // key
+    const found = {
+      nodeId: body.int32(),
+      host: body.string(),
+      port: body.int32(),
+      errorCode: body.int16(),
+      errorMessage: body.nullableString(),
+    };
+    body.taggedFields();
+    return found;
+  });
+  body.taggedFields();
+  if (coordinator === undefined) throw body.malformed("it names no coordinator");
+  return coordinator;
 }
 
 export const FindCoordinator: Api<[FindCoordinatorRequest], FindCoordinatorResponse> = {
   key: 10,
   name: "FindCoordinator",
-  versions: [
-    rowOf(findCoordinatorV6, findCoordinatorArguments, findCoordinatorResponse),
-    rowOf(findCoordinatorV5, findCoordinatorArguments, findCoordinatorResponse),
-    rowOf(findCoordinatorV4, findCoordinatorArguments, findCoordinatorResponse),
-  ],
+  versions: rows([6, 5, 4], writeFindCoordinator, readFindCoordinator),
 };
 
 /** Timestamps with a meaning of their own in a ListOffsets request. */
@@ -194,39 +249,51 @@ export interface ListOffsetsResponse {
   }[];
 }
 
-const listOffsetsArguments = (
-  request: ListOffsetsRequest,
-): Parameters<typeof listOffsetsV9.createRequest> => [
-  -1, // not a replica
-  request.isolationLevel === "read_committed" ? 1 : 0,
-  request.topics.map(({ name, partitions }) => ({
-    name,
-    partitions: partitions.map((partition) => ({ ...partition, timestamp: BigInt(partition.timestamp) })),
-  })),
-];
+function writeListOffsets(writer: RequestWriter, request: ListOffsetsRequest): void {
+  writer
+    .int32(-1) // not a replica
+    .int8(request.isolationLevel === "read_committed" ? 1 : 0)
+    .array(request.topics, ({ name, partitions }) =>
+      writer
+        .string(name)
+        .array(partitions, (partition) =>
+          writer
+            .int32(partition.partitionIndex)
+            .int32(partition.currentLeaderEpoch)
+            .int64(partition.timestamp)
+            .end(),
+        )
+        .end(),
+    )
+    .end();
+}
 
-const listOffsetsResponse = (
-  response: ReturnType<typeof listOffsetsV9.parseResponse>,
-): ListOffsetsResponse => ({
-  topics: response.topics.map(({ name, partitions }) => ({
-    name,
-    partitions: partitions.map((partition) => ({
-      ...partition,
-      timestamp: safeNumber(partition.timestamp, "timestamp"),
-      offset: safeNumber(partition.offset, "offset"),
-    })),
-  })),
-});
+function readListOffsets(body: ResponseCursor): ListOffsetsResponse {
+  body.int32(); // throttle time
+  const topics = body.compactArray(OFFSETS_TOPIC_BYTES, () => {
+    const name = body.string();
+    const partitions = body.compactArray(OFFSETS_PARTITION_BYTES, () => {
+      const partition = {
+        partitionIndex: body.int32(),
+        errorCode: body.int16(),
+        timestamp: body.int64(),
+        offset: body.int64(),
+        leaderEpoch: body.int32(),
+      };
+      body.taggedFields();
+      return partition;
+    });
+    body.taggedFields();
+    return { name, partitions };
+  });
+  body.taggedFields();
+  return { topics };
+}
 
 export const ListOffsets: Api<[ListOffsetsRequest], ListOffsetsResponse> = {
   key: 2,
   name: "ListOffsets",
-  versions: [
-    rowOf(listOffsetsV9, listOffsetsArguments, listOffsetsResponse),
-    rowOf(listOffsetsV8, listOffsetsArguments, listOffsetsResponse),
-    rowOf(listOffsetsV7, listOffsetsArguments, listOffsetsResponse),
-    rowOf(listOffsetsV6, listOffsetsArguments, listOffsetsResponse),
-  ],
+  versions: rows([9, 8, 7, 6], writeListOffsets, readListOffsets),
 };
 
 export interface FetchRequest {
@@ -252,50 +319,43 @@ export interface FetchRequest {
   readonly rackId: string;
 }
 
-/**
- * Fetch, with the caller's own parser: the library's checks neither CRC nor magic, and decompresses while the socket
- * waits. Topics are named by their id, so brokers older than Kafka 3.1 are not spoken to.
- */
-export function fetchApi<Response>(
-  parseResponse: (reader: Reader, version: number) => Response,
-): Api<[FetchRequest], Response> {
-  const row = (
-    version: number,
-    createRequest: typeof fetchV17.createRequest,
-  ): Api<[FetchRequest], Response>["versions"][number] => ({
-    version,
-    parseResponse,
-    createRequest: (request) =>
-      createRequest(
-        request.maxWaitMs,
-        request.minBytes,
-        request.maxBytes,
-        request.isolationLevel === "read_committed" ? 1 : 0,
-        request.sessionId,
-        request.sessionEpoch,
-        request.topics.map(({ topicId, partitions }) => ({
-          topicId,
-          partitions: partitions.map((partition) => ({
-            ...partition,
-            fetchOffset: BigInt(partition.fetchOffset),
-          })),
-        })),
-        request.forgottenTopics.map(({ topicId, partitions }) => ({
-          topicId,
-          partitions: [...partitions],
-        })),
-        request.rackId,
-      ),
-  });
-  return {
-    key: 1,
-    name: "Fetch",
-    versions: [
-      row(17, fetchV17.createRequest),
-      row(16, fetchV16.createRequest),
-      row(15, fetchV15.createRequest),
-      row(14, fetchV14.createRequest),
-      row(13, fetchV13.createRequest),
-    ],
-  };
+/** Since this version, who asks is said only by replicas, in a tagged field. */
+const FETCH_WITHOUT_REPLICA_ID = 15;
+
+function writeFetch(writer: RequestWriter, request: FetchRequest, version: number): void {
+  if (version < FETCH_WITHOUT_REPLICA_ID) writer.int32(-1);
+  writer
+    .int32(request.maxWaitMs)
+    .int32(request.minBytes)
+    .int32(request.maxBytes)
+    .int8(request.isolationLevel === "read_committed" ? 1 : 0)
+    .int32(request.sessionId)
+    .int32(request.sessionEpoch)
+    .array(request.topics, ({ topicId, partitions }) =>
+      writer
+        .uuid(topicId)
+        .array(partitions, (partition) =>
+          writer
+            .int32(partition.partition)
+            .int32(partition.currentLeaderEpoch)
+            .int64(partition.fetchOffset)
+            .int32(partition.lastFetchedEpoch)
+            .int64(-1) // where a follower's log starts
+            .int32(partition.partitionMaxBytes)
+            .end(),
+        )
+        .end(),
+    )
+    .array(request.forgottenTopics, ({ topicId, partitions }) =>
+      writer.uuid(topicId).int32s(partitions).end(),
+    )
+    .string(request.rackId)
+    .end();
 }
+
+/** Topics are named by their id, so brokers older than Kafka 3.1 are not spoken to. */
+export const Fetch: Api<[FetchRequest], FetchResponse> = {
+  key: 1,
+  name: "Fetch",
+  versions: rows([17, 16, 15, 14, 13], writeFetch, parseFetchResponse),
+};

@@ -1,15 +1,15 @@
-import { isIP, type Socket } from "node:net";
-import type { Connection } from "@platformatic/kafka";
 import type { Clock, ClockTimer } from "../../clock.ts";
-import { ArroyoError } from "../../errors.ts";
 import type { Api, ApiVersion } from "./api.ts";
+import { BrokerSocket } from "./broker-socket.ts";
 import { describeError } from "./describe-error.ts";
-import { FrameGuard, guessPeer } from "./frame-guard.ts";
-import { GuardedConnection } from "./guarded-reader.ts";
+import { BadLengthError, guessPeer } from "./frame-reader.ts";
 import { NegotiatedVersions } from "./negotiated-versions.ts";
+import { requestFrame } from "./request-frame.ts";
+import { NumberTooLargeError, ResponseCursor } from "./response-cursor.ts";
+import { authenticate, keysOf } from "./sasl.ts";
+import { SaslRefusal } from "./sasl-refusal.ts";
+import type { Security } from "./security.ts";
 import type { ConnectionObserver } from "./statistics-brokers.ts";
-import { keysOf, refusal, saslOptions, type ConnectionCredentials } from "./sasl.ts";
-import type { SaslCredentials, Security } from "./security.ts";
 import { Throttle } from "./throttle.ts";
 import type { BearerToken } from "./tokens.ts";
 import { AuthenticationError, ResponseTooLargeError, TransportError } from "./transport-error.ts";
@@ -40,8 +40,6 @@ interface Pending {
   fail(error: Error): void;
 }
 
-/** The library's own limits, out of the way: timeouts are per request here, and whoever asks bounds what is in flight. */
-const UNLIMITED = 2 ** 31 - 1;
 /**
  * Of a SASL session, after which no new request is sent: a broker ends the connection at one that comes later. Up to the
  * second, at random: connections that were made together are not all made anew together.
@@ -49,7 +47,9 @@ const UNLIMITED = 2 ** 31 - 1;
 const USABLE_SHARE_OF_SESSION = [0.85, 0.9] as const;
 /** A timer that is set for longer goes off at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-const KEEP_ALIVE_MS = 60_000;
+const CORRELATION_ID_BYTES = 4;
+const THROTTLE_TIME_BYTES = 4;
+const MAX_CORRELATION_ID = 2 ** 31 - 1;
 
 /**
  * One connection to one broker, for one purpose: a broker answers the requests of a connection one after another, so what
@@ -61,12 +61,15 @@ const KEEP_ALIVE_MS = 60_000;
 export class BrokerConnection {
   readonly address: BrokerAddress;
   readonly #options: ConnectionOptions;
-  readonly #connection: Connection;
+  #socket: BrokerSocket | undefined;
+  /** Who takes the answer to each request that has been sent. */
+  readonly #answers = new Map<number, (frame: Buffer) => void>();
+  #correlationId = 0;
   readonly #versions: NegotiatedVersions;
   readonly #pending = new Set<Pending>();
   /** Rejects when the connection has come to its end. */
   readonly #ended: PromiseWithResolvers<never>;
-  #state: "connecting" | "negotiating" | "open" | "retired" | "ended" = "connecting";
+  #state: "opening" | "open" | "retired" | "ended" = "opening";
   /** Why no more requests are taken. */
   #reason: Error | undefined;
   #sessionTimer: ClockTimer | undefined;
@@ -80,22 +83,6 @@ export class BrokerConnection {
     this.#versions = new NegotiatedVersions(this.toString());
     this.#ended = Promise.withResolvers<never>();
     this.#ended.promise.catch(() => {});
-    const { tls, sasl } = options.security;
-    this.#connection = new GuardedConnection(options.clientId, {
-      // Ours comes first, and a lost connection ends the library's wait.
-      connectTimeout: options.connectTimeoutMs + 1_000,
-      requestTimeout: UNLIMITED,
-      maxInflights: UNLIMITED,
-      ...(tls === undefined
-        ? {}
-        : { tls: isIP(address.host) === 0 ? { ...tls, servername: address.host } : tls }),
-      ...(sasl === undefined
-        ? {}
-        : { sasl: saslOptions(this.#credentials(sasl), (lifetimeMs) => this.#limitSession(lifetimeMs)) }),
-    });
-    // For good: an error that nobody listens to would end the process.
-    this.#connection.on("error", (error) => this.#interrupted(error));
-    this.#connection.on("close", () => this.#interrupted(undefined));
   }
 
   /** Whether it takes requests. */
@@ -130,8 +117,9 @@ export class BrokerConnection {
     }, connectTimeoutMs);
     try {
       await this.#connect();
+      await this.#authenticate();
       await this.#versions.ask((api, row, request) => this.#send(api, row, request, connectTimeoutMs));
-      if (this.#state === "negotiating") {
+      if (this.#state === "opening") {
         this.#state = "open";
         this.#options.observer?.opened();
       }
@@ -142,12 +130,6 @@ export class BrokerConnection {
       timer.cancel();
     }
     this.#throwIfEnded();
-  }
-
-  #credentials(sasl: SaslCredentials): ConnectionCredentials {
-    return sasl.mechanism === "OAUTHBEARER"
-      ? { mechanism: sasl.mechanism, token: () => this.#token as BearerToken }
-      : sasl;
   }
 
   /** Before connecting: a broker lets no connection wait that has not authenticated. */
@@ -172,23 +154,38 @@ export class BrokerConnection {
   async #connect(): Promise<void> {
     this.#throwIfEnded();
     const { host, port } = this.address;
+    const { security, maxResponseBytes } = this.#options;
+    const socket = new BrokerSocket({
+      host,
+      port,
+      tls: security.tls,
+      maxResponseBytes,
+      onFrame: (frame) => this.#receive(frame),
+      onEnd: (error) => this.#socketEnded(error),
+    });
+    this.#socket = socket;
+    await Promise.race([socket.connected, this.#ended.promise]);
+  }
+
+  async #authenticate(): Promise<void> {
+    const { security, connectTimeoutMs } = this.#options;
+    if (security.sasl === undefined) return;
+    const credentials =
+      security.sasl.mechanism === "OAUTHBEARER"
+        ? { mechanism: security.sasl.mechanism, token: this.#token as BearerToken }
+        : security.sasl;
     try {
-      const connected = this.#connection.connect(host, port) as Promise<void>;
-      connected.catch(() => {});
-      this.#guard(this.#connection.socket);
-      await Promise.race([connected, this.#ended.promise]);
-      if (this.#state === "connecting") this.#state = "negotiating";
+      const lifetimeMs = await authenticate(credentials, (api, request) =>
+        this.#send(api, api.versions[0], request, connectTimeoutMs),
+      );
+      this.#limitSession(lifetimeMs);
     } catch (error) {
-      this.#throwIfEnded();
-      const refused = refusal(error);
-      if (refused !== undefined) throw this.#refused(refused, error);
-      throw new TransportError(`${this} cannot be connected to: ${describeError(error)}`, { cause: error });
+      throw error instanceof SaslRefusal ? this.#refused(error) : error;
     }
   }
 
-  #refused(why: string, cause: unknown): Error {
-    const { sasl } = this.#options.security;
-    if (sasl === undefined) return new TransportError(`${this} cannot be connected to: ${why}`, { cause });
+  #refused(cause: SaslRefusal): Error {
+    const { sasl } = this.#options.security as { readonly sasl: NonNullable<Security["sasl"]> };
     if (sasl.mechanism === "OAUTHBEARER") {
       const token = this.#token as BearerToken;
       sasl.tokens.refused(token);
@@ -200,42 +197,10 @@ export class BrokerConnection {
     }
     const { mechanism } = sasl;
     return new AuthenticationError(
-      `${this} refused to authenticate this client with ${mechanism}: ${why.replace(/\.$/, "")}. ` +
+      `${this} refused to authenticate this client with ${mechanism}: ${cause.message.replace(/\.$/, "")}. ` +
         `Check "sasl.mechanism" and ${keysOf(mechanism)}.`,
       { cause },
     );
-  }
-
-  /** Puts itself between the socket and the library, which trusts every length, and throws at what it cannot read. */
-  #guard(socket: Socket): void {
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    const frames = new FrameGuard(this.#options.maxResponseBytes);
-    // The library listens from this event on, and its listener for the event comes before this one.
-    socket.once(this.#options.security.tls === undefined ? "connect" : "secureConnect", () => {
-      const listeners = socket.listeners("data") as ((chunk: Buffer) => void)[];
-      socket.removeAllListeners("data");
-      socket.on("data", (chunk: Buffer) => {
-        if (this.#state === "ended") return;
-        const badLength = frames.findBadLength(chunk);
-        if (badLength !== undefined) {
-          this.#options.observer?.failed();
-          const hint = this.#state === "open" ? "" : guessPeer(chunk);
-          const isTooLarge = this.#state === "open" && badLength > this.#options.maxResponseBytes;
-          this.#end(
-            new (isTooLarge ? ResponseTooLargeError : TransportError)(
-              `${this} sent ${badLength} as the length of an answer, which is less than there must be or more than ` +
-                `"receive.message.max.bytes" (${this.#options.maxResponseBytes})${hint}.`,
-            ),
-          );
-          return;
-        }
-        try {
-          for (const listener of listeners) listener.call(socket, chunk);
-        } catch (error) {
-          this.#lost(error);
-        }
-      });
-    });
   }
 
   /** The version of an RPC that is spoken on this connection. */
@@ -270,7 +235,6 @@ export class BrokerConnection {
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const sentAtMs = this.#options.clock.monotonicMs();
-      let outcome: { readonly error: Error } | { readonly response: Response } | undefined;
       const settle = (): boolean => {
         timer.cancel();
         return this.#pending.delete(pending);
@@ -290,51 +254,75 @@ export class BrokerConnection {
       }, timeoutMs);
       this.#pending.add(pending);
 
-      this.#connection.send<Response | undefined>(
-        api.key,
-        row.version,
-        () => {
-          try {
-            return row.createRequest(...request);
-          } catch (error) {
-            outcome = { error: error as Error };
-            throw error;
-          }
-        },
-        (_correlationId, _apiKey, version, reader) => {
-          if (!this.#pending.has(pending)) return undefined;
-          try {
-            // All answers but two have it at their beginning.
-            const first = row.throttleTime === "own field" ? undefined : reader.peekInt32();
-            const response = row.parseResponse(reader, version);
-            this.#throttle.begin(first ?? (response as { throttleTimeMs?: number }).throttleTimeMs ?? 0);
-            outcome = { response };
-            return response;
-          } catch (error) {
-            outcome = { error: this.#unreadable(api, error) };
-            throw error;
-          }
-        },
-        true,
-        row.responseHeaderTags ?? true,
-        (error) => {
-          if (outcome !== undefined && "error" in outcome) return pending.fail(outcome.error);
-          if (error !== null) return this.#lost(error);
-          if (!settle()) return;
-          if (outcome !== undefined) {
-            this.#options.observer?.answered(api.key, this.#options.clock.monotonicMs() - sentAtMs);
-          }
-          // Without an answer to read, the request was one that is not answered.
-          resolve(outcome === undefined ? (row.unanswered as Response) : outcome.response);
-          this.#closeIfDrained();
-        },
-      );
+      const correlationId = this.#nextCorrelationId();
+      const unanswered = row.unanswered?.(...request);
+      let frame;
+      try {
+        frame = requestFrame(api, row, request, { correlationId, clientId: this.#options.clientId });
+      } catch (error) {
+        pending.fail(error as Error);
+        return;
+      }
+      const done = (response: Response): void => {
+        if (!settle()) return;
+        resolve(response);
+        this.#closeIfDrained();
+      };
+      if (unanswered !== undefined) {
+        this.#socket!.send(frame, () => done(unanswered));
+        return;
+      }
+      this.#answers.set(correlationId, (answer) => {
+        // Its time has run out; what there is in it is nobody's.
+        if (!this.#pending.has(pending)) return;
+        let response;
+        try {
+          response = this.#read(api, row, answer);
+        } catch (error) {
+          pending.fail(this.#unreadable(api, error));
+          return;
+        }
+        this.#options.observer?.answered(api.key, this.#options.clock.monotonicMs() - sentAtMs);
+        done(response);
+      });
+      this.#socket!.send(frame);
     });
+  }
+
+  #nextCorrelationId(): number {
+    this.#correlationId = this.#correlationId === MAX_CORRELATION_ID ? 0 : this.#correlationId + 1;
+    return this.#correlationId;
+  }
+
+  #receive(frame: Buffer): void {
+    if (this.#state === "ended") return;
+    const correlationId = frame.readInt32BE(0);
+    const answer = this.#answers.get(correlationId);
+    if (answer === undefined) {
+      throw new Error(`it answered request ${correlationId}, which was not sent`);
+    }
+    this.#answers.delete(correlationId);
+    answer(frame);
+  }
+
+  #read<Request extends unknown[], Response>(
+    api: Api<Request, Response>,
+    row: ApiVersion<Request, Response>,
+    frame: Buffer,
+  ): Response {
+    const body = new ResponseCursor(frame, api.name, CORRELATION_ID_BYTES);
+    if ((row.headerTags ?? "both") === "both") body.taggedFields();
+    // Almost all answers have it at their beginning.
+    const isFirst = row.throttleTime !== "own field" && body.remaining >= THROTTLE_TIME_BYTES;
+    const first = isFirst ? frame.readInt32BE(body.position) : undefined;
+    const response = row.read(body);
+    this.#throttle.begin(first ?? (response as { throttleTimeMs?: number }).throttleTimeMs ?? 0);
+    return response;
   }
 
   /** What a parser's failure means: an answer out of step with its request, unless the parser says itself what is wrong. */
   #unreadable(api: Api<never, unknown>, error: unknown): Error {
-    if (error instanceof ArroyoError) return error;
+    if (error instanceof NumberTooLargeError) return error;
     const what = `answered ${api.name} with what cannot be read: ${describeError(error)}`;
     this.#options.observer?.failed();
     this.retire(`it ${what}`);
@@ -367,16 +355,31 @@ export class BrokerConnection {
     );
   }
 
-  /** What the library says of itself. While it is connecting, `connect` fails with the same, and knows more. */
-  #interrupted(error: unknown): void {
-    if (this.#state !== "connecting") this.#lost(error);
-  }
-
-  #lost(error: unknown): void {
+  #socketEnded(error: Error | undefined): void {
     if (this.#state === "ended") return;
+    if (error instanceof BadLengthError) return this.#badLength(error);
     if (error !== undefined || this.#pending.size > 0) this.#options.observer?.failed();
     const why = error === undefined ? "" : `: ${describeError(error)}`;
-    this.#end(new TransportError(`The connection to ${this} was lost${why}.`, { cause: error }));
+    this.#end(
+      this.#state === "opening" && this.#pending.size === 0
+        ? new TransportError(`${this} cannot be connected to${why || ": it closed the connection"}`, {
+            cause: error,
+          })
+        : new TransportError(`The connection to ${this} was lost${why}.`, { cause: error }),
+    );
+  }
+
+  #badLength({ length, bytes }: BadLengthError): void {
+    this.#options.observer?.failed();
+    const { maxResponseBytes } = this.#options;
+    const hint = this.#state === "open" ? "" : guessPeer(bytes);
+    const isTooLarge = this.#state === "open" && length > maxResponseBytes;
+    this.#end(
+      new (isTooLarge ? ResponseTooLargeError : TransportError)(
+        `${this} sent ${length} as the length of an answer, which is less than there must be or more than ` +
+          `"receive.message.max.bytes" (${maxResponseBytes})${hint}.`,
+      ),
+    );
   }
 
   #end(reason: Error): void {
@@ -387,11 +390,7 @@ export class BrokerConnection {
     this.#throttle.end();
     this.#ended.reject(reason);
     for (const pending of [...this.#pending]) pending.fail(reason);
-    // The library would wait for a connection that is still being made, and flush what nobody waits for any more.
-    void this.#connection.close();
-    const socket = this.#connection.socket as Socket | undefined;
-    socket?.on("error", () => {});
-    socket?.destroy();
+    this.#socket?.destroy();
     this.#options.onEnd?.(this);
   }
 }

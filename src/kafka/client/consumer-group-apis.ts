@@ -1,5 +1,11 @@
-import { consumerGroupHeartbeatV0, consumerGroupHeartbeatV1 } from "@platformatic/kafka";
-import { rowOf, type Api } from "./api.ts";
+import { rows, type Api } from "./api.ts";
+import type { RequestWriter } from "./request-writer.ts";
+import type { ResponseCursor } from "./response-cursor.ts";
+
+/** The least that a topic's partitions take in an answer. */
+const TOPIC_PARTITIONS_BYTES = 18;
+/** Since this version topics may be given by a pattern. Not used here: topics are matched by this client. */
+const WITH_PATTERN = 1;
 
 export interface TopicPartitions {
   readonly topicId: string;
@@ -31,39 +37,54 @@ export interface ConsumerGroupHeartbeatResponse {
   readonly assignment: readonly TopicPartitions[] | null;
 }
 
-const heartbeatArguments = (
+function writeHeartbeat(
+  writer: RequestWriter,
   request: ConsumerGroupHeartbeatRequest,
-): Parameters<typeof consumerGroupHeartbeatV1.createRequest> => [
-  request.groupId,
-  request.memberId,
-  request.memberEpoch,
-  request.instanceId,
-  request.rackId,
-  request.rebalanceTimeoutMs,
-  request.subscribedTopicNames === null ? null : [...request.subscribedTopicNames],
-  null,
-  request.serverAssignor,
-  request.topicPartitions?.map(({ topicId, partitions }) => ({ topicId, partitions: [...partitions] })) ??
-    null,
-];
+  version: number,
+): void {
+  writer
+    .string(request.groupId)
+    .string(request.memberId)
+    .int32(request.memberEpoch)
+    .string(request.instanceId)
+    .string(request.rackId)
+    .int32(request.rebalanceTimeoutMs)
+    .array(request.subscribedTopicNames, (name) => writer.string(name));
+  if (version >= WITH_PATTERN) writer.string(null);
+  writer
+    .string(request.serverAssignor)
+    .array(request.topicPartitions, ({ topicId, partitions }) =>
+      writer.uuid(topicId).int32s(partitions).end(),
+    )
+    .end();
+}
 
-const heartbeatResponse = (
-  response: ReturnType<typeof consumerGroupHeartbeatV1.parseResponse>,
-): ConsumerGroupHeartbeatResponse => ({
-  errorCode: response.errorCode,
-  errorMessage: response.errorMessage ?? null,
-  memberId: response.memberId ?? null,
-  memberEpoch: response.memberEpoch,
-  heartbeatIntervalMs: response.heartbeatIntervalMs,
-  assignment: response.assignment?.topicPartitions ?? null,
-});
+function readTopicPartitions(body: ResponseCursor): TopicPartitions {
+  const topic = { topicId: body.uuid(), partitions: body.int32s() };
+  body.taggedFields();
+  return topic;
+}
+
+function readHeartbeat(body: ResponseCursor): ConsumerGroupHeartbeatResponse {
+  body.int32(); // throttle time
+  const response = {
+    errorCode: body.int16(),
+    errorMessage: body.nullableString(),
+    memberId: body.nullableString(),
+    memberEpoch: body.int32(),
+    heartbeatIntervalMs: body.int32(),
+  };
+  let assignment: TopicPartitions[] | null = null;
+  if (body.isPresent()) {
+    assignment = body.compactArray(TOPIC_PARTITIONS_BYTES, readTopicPartitions);
+    body.taggedFields();
+  }
+  body.taggedFields();
+  return { ...response, assignment };
+}
 
 export const ConsumerGroupHeartbeat: Api<[ConsumerGroupHeartbeatRequest], ConsumerGroupHeartbeatResponse> = {
   key: 68,
   name: "ConsumerGroupHeartbeat",
-  versions: [
-    rowOf(consumerGroupHeartbeatV1, heartbeatArguments, heartbeatResponse),
-    // The same but for the pattern of topics, which is not used here: topics are matched by this client.
-    rowOf(consumerGroupHeartbeatV0, heartbeatArguments, heartbeatResponse),
-  ],
+  versions: rows([1, 0], writeHeartbeat, readHeartbeat),
 };

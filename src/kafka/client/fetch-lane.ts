@@ -1,24 +1,20 @@
 import { setImmediate } from "node:timers/promises";
 import { ArroyoError, type ErrorCode } from "../../errors.ts";
-import { fetchApi, type FetchRequest } from "./apis.ts";
+import { Fetch, type FetchRequest } from "./apis.ts";
 import { Backoff } from "./backoff.ts";
 import type { ConnectionPurpose } from "./cluster.ts";
 import { FetchAnswers, type HandOver } from "./fetch-answers.ts";
 import type { FetchBroker, FetchPlan } from "./fetch-broker.ts";
 import type { FetchConnection, FetchContext } from "./fetch-context.ts";
 import type { Flight, FlightOutcome } from "./fetch-partition.ts";
-import { parseFetchResponse, type FetchResponse } from "./fetch-response.ts";
 import type { FetchTroubles } from "./fetch-troubles.ts";
-import type { ByteSource } from "./response-cursor.ts";
+import { MalformedResponseError } from "./response-cursor.ts";
 import {
   AuthenticationError,
   ClosedError,
   ResponseTooLargeError,
   UnsupportedBrokerError,
 } from "./transport-error.ts";
-
-/** As it came, in pieces: it is read outside of the socket's handler. */
-const Fetch = fetchApi<ByteSource>((reader) => reader.buffer.subarray(reader.position));
 
 /** How long checking and decompressing may hold up what else this thread does, heartbeats above all. */
 const SLICE_MS = 8;
@@ -28,6 +24,11 @@ const SMALL_BYTES = 32_768;
 const MAX_REFUSALS = 3;
 /** How many requests in a row may remain without an answer before somebody should know. */
 const TRIES_BEFORE_TELLING = 3;
+
+function malformedOf(error: unknown): MalformedResponseError | undefined {
+  const causes = [error, (error as { cause?: unknown }).cause];
+  return causes.find((cause) => cause instanceof MalformedResponseError);
+}
 
 function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof ArroyoError ? error.code : undefined;
@@ -179,7 +180,7 @@ export class FetchLane {
     const { clock, config, budget } = this.#context;
     const timeoutMs = plan.maxWaitMs + config["socket.timeout.ms"];
     const outcome = connection.request(Fetch, [this.#request(plan)], { timeoutMs }).then(
-      (body): FlightOutcome => ({ body }),
+      (response): FlightOutcome => ({ response }),
       (error: unknown): FlightOutcome => ({ error }),
     );
     const flight: Flight = {
@@ -239,7 +240,11 @@ export class FetchLane {
     if ("error" in outcome) {
       const landed = flight.partitions.filter((partition) => partition.flight === flight);
       for (const partition of landed) this.#broker.land(partition);
-      if (outcome.error instanceof ResponseTooLargeError) {
+      const malformed = malformedOf(outcome.error);
+      if (malformed !== undefined) {
+        this.break();
+        for (const partition of landed) this.#troubles.corrupt(partition, malformed);
+      } else if (outcome.error instanceof ResponseTooLargeError) {
         this.#troubles.tooLarge(landed, outcome.error);
       } else if (!this.#isBreaking) {
         this.#tellUnanswered(outcome.error);
@@ -248,18 +253,7 @@ export class FetchLane {
       return [];
     }
     this.#tellAnswered();
-    let response: FetchResponse;
-    try {
-      response = parseFetchResponse(outcome.body);
-    } catch (error) {
-      this.break();
-      for (const partition of flight.partitions) {
-        if (partition.flight !== flight) continue;
-        this.#broker.land(partition);
-        this.#troubles.corrupt(partition, error);
-      }
-      return [];
-    }
+    const { response } = outcome;
     this.#backoff.reset();
     if (response.throttleTimeMs > 0) this.#broker.holdOff(response.throttleTimeMs);
     return this.#answers.land(flight, response);

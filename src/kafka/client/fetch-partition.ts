@@ -5,7 +5,7 @@ import type { FetchBroker } from "./fetch-broker.ts";
 import type { FetchLane } from "./fetch-lane.ts";
 import type { Leader } from "./metadata.ts";
 import type { FetchPosition, PartitionId } from "./protocol.ts";
-import type { ByteSource } from "./response-cursor.ts";
+import type { FetchResponse } from "./fetch-response.ts";
 
 /** A Fetch that was sent. Partitions that still point to it take its answer; the others have moved on meanwhile. */
 export interface Flight {
@@ -17,7 +17,7 @@ export interface Flight {
   readonly outcome: Promise<FlightOutcome>;
 }
 
-export type FlightOutcome = { readonly body: ByteSource } | { readonly error: unknown };
+export type FlightOutcome = { readonly response: FetchResponse } | { readonly error: unknown };
 
 /** One partition that is being fetched: where it is, who has it, and what is the matter with it. */
 export class FetchPartition implements PartitionId {

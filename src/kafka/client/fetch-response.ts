@@ -1,5 +1,5 @@
 import type { AbortedTransaction } from "../records/aborted-transactions.ts";
-import { ResponseCursor, type ByteSource } from "./response-cursor.ts";
+import type { ResponseCursor } from "./response-cursor.ts";
 
 /** What a broker says of one partition. Offsets are -1 where it does not know, or has an error to report. */
 export interface FetchPartitionAnswer {
@@ -16,7 +16,7 @@ export interface FetchPartitionAnswer {
   readonly abortedTransactions: readonly AbortedTransaction[];
   /** The replica to read from instead (KIP-392); -1 for none. */
   readonly preferredReadReplica: number;
-  /** Whole record batches, the last of which may be cut off. As they lie in the answer, or in a buffer of their own. */
+  /** Whole record batches, the last of which may be cut off. In a buffer of their own. */
   readonly records: Buffer;
 }
 
@@ -89,12 +89,11 @@ function readTopic(cursor: ResponseCursor): FetchTopicAnswer {
 
 /**
  * The body of an answer to Fetch, versions 13 to 17 (which are written alike). Error codes are part of the result. The
- * records are not looked into, and copied only to put together what came in several pieces.
+ * records are not looked into.
  *
  * @throws MalformedResponseError when it cannot be read.
  */
-export function parseFetchResponse(body: ByteSource): FetchResponse {
-  const cursor = new ResponseCursor(body, "Fetch");
+export function parseFetchResponse(cursor: ResponseCursor): FetchResponse {
   const response = {
     throttleTimeMs: cursor.int32(),
     errorCode: cursor.int16(),

@@ -1,17 +1,21 @@
-import {
-  heartbeatV4,
-  joinGroupV7,
-  joinGroupV8,
-  joinGroupV9,
-  leaveGroupV4,
-  leaveGroupV5,
-  offsetCommitV8,
-  offsetCommitV9,
-  offsetFetchV8,
-  offsetFetchV9,
-  syncGroupV5,
-} from "@platformatic/kafka";
-import { rowOf, safeNumber, type Api } from "./api.ts";
+import { rows, type Api } from "./api.ts";
+import type { RequestWriter } from "./request-writer.ts";
+import type { ResponseCursor } from "./response-cursor.ts";
+
+// The least that a structure takes in an answer, all lengths in it being 0.
+const JOINED_MEMBER_BYTES = 4;
+const LEFT_MEMBER_BYTES = 5;
+const TOPIC_BYTES = 3;
+const COMMIT_PARTITION_BYTES = 7;
+const OFFSET_PARTITION_BYTES = 20;
+const GROUP_BYTES = 5;
+
+/** Why somebody joins or leaves is for the broker's log (KIP-800). */
+const JOIN_WITH_REASON = 8;
+const LEAVE_WITH_REASON = 5;
+const JOIN_WITH_SKIPPED_ASSIGNMENT = 9;
+/** Since this version a member of a KIP-848 group says who it is. */
+const OFFSETS_WITH_MEMBER = 9;
 
 export interface JoinGroupRequest {
   readonly groupId: string;
@@ -43,35 +47,48 @@ export interface JoinGroupResponse {
   }[];
 }
 
-const joinGroupArguments = (request: JoinGroupRequest): Parameters<typeof joinGroupV9.createRequest> => [
-  request.groupId,
-  request.sessionTimeoutMs,
-  request.rebalanceTimeoutMs,
-  request.memberId,
-  request.groupInstanceId,
-  request.protocolType,
-  [...request.protocols],
-  request.reason,
-];
-const joinGroupResponse = (response: ReturnType<typeof joinGroupV9.parseResponse>): JoinGroupResponse => ({
-  ...response,
-  protocolType: response.protocolType ?? null,
-  protocolName: response.protocolName ?? null,
-  members: response.members.map((member) => ({
-    ...member,
-    groupInstanceId: member.groupInstanceId ?? null,
-  })),
-});
+function writeJoinGroup(writer: RequestWriter, request: JoinGroupRequest, version: number): void {
+  writer
+    .string(request.groupId)
+    .int32(request.sessionTimeoutMs)
+    .int32(request.rebalanceTimeoutMs)
+    .string(request.memberId)
+    .string(request.groupInstanceId)
+    .string(request.protocolType)
+    .array(request.protocols, ({ name, metadata }) => writer.string(name).bytes(metadata).end());
+  if (version >= JOIN_WITH_REASON) writer.string(request.reason);
+  writer.end();
+}
+
+function readJoinGroup(body: ResponseCursor, version: number): JoinGroupResponse {
+  body.int32(); // throttle time
+  const response = {
+    errorCode: body.int16(),
+    generationId: body.int32(),
+    protocolType: body.nullableString(),
+    protocolName: body.nullableString(),
+    leader: body.string(),
+    skipAssignment: version >= JOIN_WITH_SKIPPED_ASSIGNMENT && body.boolean(),
+    memberId: body.string(),
+    members: body.compactArray(JOINED_MEMBER_BYTES, () => {
+      const member = {
+        memberId: body.string(),
+        groupInstanceId: body.nullableString(),
+        metadata: body.compactBytes(),
+      };
+      body.taggedFields();
+      return member;
+    }),
+  };
+  body.taggedFields();
+  return response;
+}
 
 /** Answered when all members have come, or the rebalance timeout of the group is over: it blocks its connection. */
 export const JoinGroup: Api<[JoinGroupRequest], JoinGroupResponse> = {
   key: 11,
   name: "JoinGroup",
-  versions: [
-    rowOf(joinGroupV9, joinGroupArguments, joinGroupResponse),
-    rowOf(joinGroupV8, joinGroupArguments, joinGroupResponse),
-    rowOf(joinGroupV7, joinGroupArguments, joinGroupResponse),
-  ],
+  versions: rows([9, 8, 7], writeJoinGroup, readJoinGroup),
 };
 
 export interface SyncGroupRequest {
@@ -92,28 +109,34 @@ export interface SyncGroupResponse {
   readonly assignment: Buffer;
 }
 
+function writeSyncGroup(writer: RequestWriter, request: SyncGroupRequest): void {
+  writer
+    .string(request.groupId)
+    .int32(request.generationId)
+    .string(request.memberId)
+    .string(request.groupInstanceId)
+    .string(request.protocolType)
+    .string(request.protocolName)
+    .array(request.assignments, ({ memberId, assignment }) => writer.string(memberId).bytes(assignment).end())
+    .end();
+}
+
+function readSyncGroup(body: ResponseCursor): SyncGroupResponse {
+  body.int32(); // throttle time
+  const response = {
+    errorCode: body.int16(),
+    protocolType: body.nullableString(),
+    protocolName: body.nullableString(),
+    assignment: body.compactBytes(),
+  };
+  body.taggedFields();
+  return response;
+}
+
 export const SyncGroup: Api<[SyncGroupRequest], SyncGroupResponse> = {
   key: 14,
   name: "SyncGroup",
-  versions: [
-    rowOf(
-      syncGroupV5,
-      (request: SyncGroupRequest): Parameters<typeof syncGroupV5.createRequest> => [
-        request.groupId,
-        request.generationId,
-        request.memberId,
-        request.groupInstanceId,
-        request.protocolType,
-        request.protocolName,
-        [...request.assignments],
-      ],
-      (response): SyncGroupResponse => ({
-        ...response,
-        protocolType: response.protocolType ?? null,
-        protocolName: response.protocolName ?? null,
-      }),
-    ),
-  ],
+  versions: rows([5], writeSyncGroup, readSyncGroup),
 };
 
 export interface HeartbeatRequest {
@@ -127,21 +150,26 @@ export interface HeartbeatResponse {
   readonly errorCode: number;
 }
 
+function writeHeartbeat(writer: RequestWriter, request: HeartbeatRequest): void {
+  writer
+    .string(request.groupId)
+    .int32(request.generationId)
+    .string(request.memberId)
+    .string(request.groupInstanceId)
+    .end();
+}
+
+function readHeartbeat(body: ResponseCursor): HeartbeatResponse {
+  body.int32(); // throttle time
+  const response = { errorCode: body.int16() };
+  body.taggedFields();
+  return response;
+}
+
 export const Heartbeat: Api<[HeartbeatRequest], HeartbeatResponse> = {
   key: 12,
   name: "Heartbeat",
-  versions: [
-    rowOf(
-      heartbeatV4,
-      (request: HeartbeatRequest): Parameters<typeof heartbeatV4.createRequest> => [
-        request.groupId,
-        request.generationId,
-        request.memberId,
-        request.groupInstanceId,
-      ],
-      (response): HeartbeatResponse => response,
-    ),
-  ],
+  versions: rows([4], writeHeartbeat, readHeartbeat),
 };
 
 export interface LeaveGroupRequest {
@@ -163,25 +191,39 @@ export interface LeaveGroupResponse {
   }[];
 }
 
-const leaveGroupArguments = (request: LeaveGroupRequest): Parameters<typeof leaveGroupV5.createRequest> => [
-  request.groupId,
-  [...request.members],
-];
-const leaveGroupResponse = (response: ReturnType<typeof leaveGroupV5.parseResponse>): LeaveGroupResponse => ({
-  errorCode: response.errorCode,
-  members: response.members.map((member) => ({
-    ...member,
-    groupInstanceId: member.groupInstanceId ?? null,
-  })),
-});
+function writeLeaveGroup(writer: RequestWriter, request: LeaveGroupRequest, version: number): void {
+  writer
+    .string(request.groupId)
+    .array(request.members, ({ memberId, groupInstanceId, reason }) => {
+      writer.string(memberId).string(groupInstanceId);
+      if (version >= LEAVE_WITH_REASON) writer.string(reason);
+      writer.end();
+    })
+    .end();
+}
+
+function readLeaveGroup(body: ResponseCursor): LeaveGroupResponse {
+  body.int32(); // throttle time
+  const response = {
+    errorCode: body.int16(),
+    members: body.compactArray(LEFT_MEMBER_BYTES, () => {
+      const member = {
+        memberId: body.string(),
+        groupInstanceId: body.nullableString(),
+        errorCode: body.int16(),
+      };
+      body.taggedFields();
+      return member;
+    }),
+  };
+  body.taggedFields();
+  return response;
+}
 
 export const LeaveGroup: Api<[LeaveGroupRequest], LeaveGroupResponse> = {
   key: 13,
   name: "LeaveGroup",
-  versions: [
-    rowOf(leaveGroupV5, leaveGroupArguments, leaveGroupResponse),
-    rowOf(leaveGroupV4, leaveGroupArguments, leaveGroupResponse),
-  ],
+  versions: rows([5, 4], writeLeaveGroup, readLeaveGroup),
 };
 
 export interface OffsetCommitRequest {
@@ -209,30 +251,48 @@ export interface OffsetCommitResponse {
   }[];
 }
 
-const offsetCommitArguments = (
-  request: OffsetCommitRequest,
-): Parameters<typeof offsetCommitV9.createRequest> => [
-  request.groupId,
-  request.generationIdOrMemberEpoch,
-  request.memberId,
-  request.groupInstanceId,
-  request.topics.map(({ name, partitions }) => ({
-    name,
-    partitions: partitions.map((partition) => ({
-      ...partition,
-      committedOffset: BigInt(partition.committedOffset),
-    })),
-  })),
-];
-const offsetCommitResponse = (response: OffsetCommitResponse): OffsetCommitResponse => response;
+function writeOffsetCommit(writer: RequestWriter, request: OffsetCommitRequest): void {
+  writer
+    .string(request.groupId)
+    .int32(request.generationIdOrMemberEpoch)
+    .string(request.memberId)
+    .string(request.groupInstanceId)
+    .array(request.topics, ({ name, partitions }) =>
+      writer
+        .string(name)
+        .array(partitions, (partition) =>
+          writer
+            .int32(partition.partitionIndex)
+            .int64(partition.committedOffset)
+            .int32(partition.committedLeaderEpoch)
+            .string(partition.committedMetadata)
+            .end(),
+        )
+        .end(),
+    )
+    .end();
+}
+
+function readOffsetCommit(body: ResponseCursor): OffsetCommitResponse {
+  body.int32(); // throttle time
+  const topics = body.compactArray(TOPIC_BYTES, () => {
+    const name = body.string();
+    const partitions = body.compactArray(COMMIT_PARTITION_BYTES, () => {
+      const partition = { partitionIndex: body.int32(), errorCode: body.int16() };
+      body.taggedFields();
+      return partition;
+    });
+    body.taggedFields();
+    return { name, partitions };
+  });
+  body.taggedFields();
+  return { topics };
+}
 
 export const OffsetCommit: Api<[OffsetCommitRequest], OffsetCommitResponse> = {
   key: 8,
   name: "OffsetCommit",
-  versions: [
-    rowOf(offsetCommitV9, offsetCommitArguments, offsetCommitResponse),
-    rowOf(offsetCommitV8, offsetCommitArguments, offsetCommitResponse),
-  ],
+  versions: rows([9, 8], writeOffsetCommit, readOffsetCommit),
 };
 
 export interface OffsetFetchRequest {
@@ -261,45 +321,52 @@ export interface OffsetFetchResponse {
   }[];
 }
 
-const offsetFetchArguments = (
-  request: OffsetFetchRequest,
-): Parameters<typeof offsetFetchV9.createRequest> => [
-  [
-    {
-      groupId: request.groupId,
-      memberId: request.memberId,
-      memberEpoch: request.memberEpoch,
-      topics:
-        request.topics?.map(({ name, partitionIndexes }) => ({
-          name,
-          partitionIndexes: [...partitionIndexes],
-        })) ?? null,
-    },
-  ],
-  request.requireStable,
-];
+function writeOffsetFetch(writer: RequestWriter, request: OffsetFetchRequest, version: number): void {
+  writer
+    .array([request], ({ groupId, memberId, memberEpoch, topics }) => {
+      writer.string(groupId);
+      if (version >= OFFSETS_WITH_MEMBER) writer.string(memberId).int32(memberEpoch);
+      writer
+        .array(topics, ({ name, partitionIndexes }) => writer.string(name).int32s(partitionIndexes).end())
+        .end();
+    })
+    .boolean(request.requireStable)
+    .end();
+}
 
-function offsetFetchResponse(response: ReturnType<typeof offsetFetchV9.parseResponse>): OffsetFetchResponse {
-  const [group] = response.groups;
-  if (group === undefined) throw new Error("The answer holds no group.");
-  return {
-    errorCode: group.errorCode,
-    topics: group.topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map((partition) => ({
-        ...partition,
-        committedOffset: safeNumber(partition.committedOffset, "committed offset"),
-        metadata: partition.metadata ?? null,
-      })),
-    })),
-  };
+function readOffsetFetchTopic(body: ResponseCursor): OffsetFetchResponse["topics"][number] {
+  const name = body.string();
+  const partitions = body.compactArray(OFFSET_PARTITION_BYTES, () => {
+    const partition = {
+      partitionIndex: body.int32(),
+      committedOffset: body.int64(),
+      committedLeaderEpoch: body.int32(),
+      metadata: body.nullableString(),
+      errorCode: body.int16(),
+    };
+    body.taggedFields();
+    return partition;
+  });
+  body.taggedFields();
+  return { name, partitions };
+}
+
+function readOffsetFetch(body: ResponseCursor): OffsetFetchResponse {
+  body.int32(); // throttle time
+  const [group] = body.compactArray(GROUP_BYTES, () => {
+    body.string(); // group id
+    const topics = body.compactArray(TOPIC_BYTES, readOffsetFetchTopic);
+    const errorCode = body.int16();
+    body.taggedFields();
+    return { errorCode, topics };
+  });
+  body.taggedFields();
+  if (group === undefined) throw body.malformed("it holds no group");
+  return group;
 }
 
 export const OffsetFetch: Api<[OffsetFetchRequest], OffsetFetchResponse> = {
   key: 9,
   name: "OffsetFetch",
-  versions: [
-    rowOf(offsetFetchV9, offsetFetchArguments, offsetFetchResponse),
-    rowOf(offsetFetchV8, offsetFetchArguments, offsetFetchResponse),
-  ],
+  versions: rows([9, 8], writeOffsetFetch, readOffsetFetch),
 };

@@ -1,12 +1,13 @@
-import {
-  initProducerIdV4,
-  initProducerIdV5,
-  produceV10,
-  produceV11,
-  produceV9,
-  Writer,
-} from "@platformatic/kafka";
-import { parseTolerantly, rowOf, safeNumber, type Api, type ApiVersion } from "./api.ts";
+import { rows, type Api } from "./api.ts";
+import type { RequestWriter } from "./request-writer.ts";
+import type { ResponseCursor } from "./response-cursor.ts";
+
+// The least that a structure takes in an answer, all lengths in it being 0.
+const TOPIC_BYTES = 3;
+const PARTITION_BYTES = 33;
+const RECORD_ERROR_BYTES = 6;
+
+const TAG_CURRENT_LEADER = 0;
 
 export interface ProduceRequest {
   readonly transactionalId: string | null;
@@ -45,64 +46,60 @@ export interface ProduceResponse {
 
 const NO_LEADER = { leaderId: -1, leaderEpoch: -1 };
 
-/** The library's encoder takes messages one by one; this takes the batches that the accumulator has written. */
-function createProduceRequest(request: ProduceRequest): Writer {
-  const writer = Writer.create()
-    .appendString(request.transactionalId)
-    .appendInt16(request.acks)
-    .appendInt32(request.timeoutMs)
-    .appendArray([...request.topics], (topicWriter, topic) => {
-      topicWriter
-        .appendString(topic.name)
-        .appendArray([...topic.partitions], (partitionWriter, partition) => {
-          const { records } = partition;
-          partitionWriter
-            .appendInt32(partition.index)
-            .appendBytes(Buffer.from(records.buffer, records.byteOffset, records.byteLength));
-        });
-    })
-    .appendTaggedFields();
-  if (request.acks === 0) writer.context["noResponse"] = true;
-  return writer;
+function writeProduce(writer: RequestWriter, request: ProduceRequest): void {
+  writer
+    .string(request.transactionalId)
+    .int16(request.acks)
+    .int32(request.timeoutMs)
+    .array(request.topics, ({ name, partitions }) =>
+      writer
+        .string(name)
+        .array(partitions, ({ index, records }) => writer.int32(index).bytes(records).end())
+        .end(),
+    )
+    .end();
 }
 
-function produceResponse(response: ReturnType<typeof produceV11.parseResponse>): ProduceResponse {
-  return {
-    throttleTimeMs: response.throttleTimeMs,
-    topics: response.responses.map(({ name, partitionResponses }) => ({
-      name,
-      partitions: partitionResponses.map((partition) => ({
-        index: partition.index,
-        errorCode: partition.errorCode,
-        errorMessage: partition.errorMessage ?? null,
-        baseOffset: safeNumber(partition.baseOffset, "offset"),
-        logAppendTimeMs: safeNumber(partition.logAppendTimeMs, "timestamp"),
-        recordErrors: partition.recordErrors.map(({ batchIndex, batchIndexErrorMessage }) => ({
-          batchIndex,
-          message: batchIndexErrorMessage ?? null,
-        })),
-        currentLeader: partition.currentLeader ?? NO_LEADER,
-      })),
-    })),
-  };
+function readProducePartition(body: ResponseCursor): ProduceResponse["topics"][number]["partitions"][number] {
+  const index = body.int32();
+  const errorCode = body.int16();
+  const baseOffset = body.int64();
+  const logAppendTimeMs = body.int64();
+  body.int64(); // where the log starts
+  const recordErrors = body.compactArray(RECORD_ERROR_BYTES, () => {
+    const recordError = { batchIndex: body.int32(), message: body.nullableString() };
+    body.taggedFields();
+    return recordError;
+  });
+  const errorMessage = body.nullableString();
+  let currentLeader = NO_LEADER;
+  body.taggedFields((tag) => {
+    if (tag === TAG_CURRENT_LEADER) currentLeader = { leaderId: body.int32(), leaderEpoch: body.int32() };
+  });
+  return { index, errorCode, errorMessage, baseOffset, logAppendTimeMs, recordErrors, currentLeader };
 }
 
-function produceRow(
-  rpc: typeof produceV9 | typeof produceV10 | typeof produceV11,
-): ApiVersion<[ProduceRequest], ProduceResponse> {
-  return {
-    version: rpc.api.version,
-    createRequest: createProduceRequest,
-    unanswered: { topics: [] },
-    throttleTime: "own field",
-    parseResponse: (reader) => produceResponse(parseTolerantly(rpc, reader)),
-  };
+function readProduce(body: ResponseCursor): ProduceResponse {
+  const topics = body.compactArray(TOPIC_BYTES, () => {
+    const topic = {
+      name: body.string(),
+      partitions: body.compactArray(PARTITION_BYTES, readProducePartition),
+    };
+    body.taggedFields();
+    return topic;
+  });
+  const throttleTimeMs = body.int32();
+  body.taggedFields();
+  return { topics, throttleTimeMs };
 }
 
 export const Produce: Api<[ProduceRequest], ProduceResponse> = {
   key: 0,
   name: "Produce",
-  versions: [produceRow(produceV11), produceRow(produceV10), produceRow(produceV9)],
+  versions: rows([11, 10, 9], writeProduce, readProduce, {
+    throttleTime: "own field",
+    unanswered: ({ acks }) => (acks === 0 ? { topics: [] } : undefined),
+  }),
 };
 
 export interface InitProducerIdRequest {
@@ -119,21 +116,28 @@ export interface InitProducerIdResponse {
   readonly producerEpoch: number;
 }
 
-const initProducerIdArguments = (
-  request: InitProducerIdRequest,
-): Parameters<typeof initProducerIdV5.createRequest> => [
-  request.transactionalId,
-  request.transactionTimeoutMs,
-  request.producerId,
-  request.producerEpoch,
-];
-const initProducerIdResponse = (response: InitProducerIdResponse): InitProducerIdResponse => response;
+function writeInitProducerId(writer: RequestWriter, request: InitProducerIdRequest): void {
+  writer
+    .string(request.transactionalId)
+    .int32(request.transactionTimeoutMs)
+    .int64(request.producerId)
+    .int16(request.producerEpoch)
+    .end();
+}
+
+function readInitProducerId(body: ResponseCursor): InitProducerIdResponse {
+  body.int32(); // throttle time
+  const response = {
+    errorCode: body.int16(),
+    producerId: body.bigInt64(),
+    producerEpoch: body.int16(),
+  };
+  body.taggedFields();
+  return response;
+}
 
 export const InitProducerId: Api<[InitProducerIdRequest], InitProducerIdResponse> = {
   key: 22,
   name: "InitProducerId",
-  versions: [
-    rowOf(initProducerIdV5, initProducerIdArguments, initProducerIdResponse),
-    rowOf(initProducerIdV4, initProducerIdArguments, initProducerIdResponse),
-  ],
+  versions: rows([5, 4], writeInitProducerId, readInitProducerId),
 };

@@ -3,15 +3,8 @@ import { ConsumerError } from "../../errors.ts";
 /** An answer whose bytes are not what the protocol says: lengths that lie, numbers that cannot be. */
 export class MalformedResponseError extends ConsumerError {}
 
-/** Bytes that may lie in several pieces, as they came from the socket. A Buffer is one, too. */
-export interface ByteSource {
-  readonly length: number;
-  /** A view where the bytes lie in one piece, and a copy of their own where they do not. */
-  slice(start: number, end: number): Buffer;
-}
-
-/** How much is looked at at once. Whatever is longer (records) is taken out by itself. */
-const WINDOW_BYTES = 512;
+/** A number that is sound, but beyond 2^53 - 1: it would be rounded silently. To ask again would not help. */
+export class NumberTooLargeError extends MalformedResponseError {}
 
 const NOTHING = Buffer.alloc(0);
 
@@ -21,17 +14,15 @@ const NOTHING = Buffer.alloc(0);
  * ends in a value or in {@link MalformedResponseError}, in time linear in its length.
  */
 export class ResponseCursor {
-  readonly #source: ByteSource;
+  readonly #bytes: Buffer;
   readonly #what: string;
-  #position = 0;
-  /** The bytes from `#windowStart` on. */
-  #window: Buffer = NOTHING;
-  #windowStart = 0;
+  #position: number;
 
   /** @param what names the answer in errors, e.g. "Fetch". */
-  constructor(source: ByteSource, what: string) {
-    this.#source = source;
+  constructor(bytes: Buffer, what: string, position: number = 0) {
+    this.#bytes = bytes;
     this.#what = what;
+    this.#position = position;
   }
 
   get position(): number {
@@ -39,12 +30,12 @@ export class ResponseCursor {
   }
 
   get remaining(): number {
-    return this.#source.length - this.#position;
+    return this.#bytes.length - this.#position;
   }
 
   malformed(problem: string): MalformedResponseError {
     return new MalformedResponseError(
-      `The ${this.#what} answer is malformed at byte ${this.#position} of ${this.#source.length}: ${problem}.`,
+      `The ${this.#what} answer is malformed at byte ${this.#position} of ${this.#bytes.length}: ${problem}.`,
     );
   }
 
@@ -56,33 +47,30 @@ export class ResponseCursor {
     return at;
   }
 
-  /** Moves on by `length` bytes (few), and says where they begin in the window. */
-  #look(length: number, what: string): number {
-    const at = this.#take(length, what);
-    if (at < this.#windowStart || at + length > this.#windowStart + this.#window.length) {
-      this.#windowStart = at;
-      this.#window = this.#source.slice(at, Math.min(at + WINDOW_BYTES, this.#source.length));
-    }
-    return at - this.#windowStart;
+  int8(): number {
+    return this.#bytes.readInt8(this.#take(1, "an int8"));
+  }
+
+  boolean(): boolean {
+    return this.int8() !== 0;
   }
 
   int16(): number {
-    const at = this.#look(2, "an int16");
-    return this.#window.readInt16BE(at);
+    return this.#bytes.readInt16BE(this.#take(2, "an int16"));
   }
 
   int32(): number {
-    const at = this.#look(4, "an int32");
-    return this.#window.readInt32BE(at);
+    return this.#bytes.readInt32BE(this.#take(4, "an int32"));
   }
 
   /** An int64 as a number; beyond 2^53 it would be rounded, so that is an error. */
   int64(): number {
-    const at = this.#look(8, "an int64");
-    const value = this.#window.readInt32BE(at) * 2 ** 32 + this.#window.readUInt32BE(at + 4);
+    const at = this.#take(8, "an int64");
+    const value = this.#bytes.readInt32BE(at) * 2 ** 32 + this.#bytes.readUInt32BE(at + 4);
     if (!Number.isSafeInteger(value)) {
-      throw this.malformed(
-        `${this.#window.readBigInt64BE(at)} is beyond the largest number that can be handled`,
+      throw new NumberTooLargeError(
+        `The ${this.#what} answer holds ${this.#bytes.readBigInt64BE(at)}, which is beyond the largest number that can ` +
+          `be handled, ${Number.MAX_SAFE_INTEGER}.`,
       );
     }
     return value;
@@ -90,15 +78,13 @@ export class ResponseCursor {
 
   /** An int64 that is only compared. */
   bigInt64(): bigint {
-    const at = this.#look(8, "an int64");
-    return this.#window.readBigInt64BE(at);
+    return this.#bytes.readBigInt64BE(this.#take(8, "an int64"));
   }
 
   unsignedVarint(): number {
     let value = 0;
     for (let shift = 0; shift < 35; shift += 7) {
-      const at = this.#look(1, "a varint");
-      const byte = this.#window[at] as number;
+      const byte = this.#bytes[this.#take(1, "a varint")] as number;
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) {
         if (value > 0x7fffffff) break;
@@ -110,16 +96,49 @@ export class ResponseCursor {
 
   /** A UUID in its usual spelling, lower case with dashes. */
   uuid(): string {
-    const at = this.#look(16, "a UUID");
-    const hex = this.#window.toString("hex", at, at + 16);
+    const at = this.#take(16, "a UUID");
+    const hex = this.#bytes.toString("hex", at, at + 16);
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   }
 
-  /** As they lie in the source, without a copy where that is possible. Null and no bytes are the same. */
+  /** Null where there may be no text, and there is none. */
+  nullableString(): string | null {
+    const length = this.unsignedVarint() - 1;
+    if (length < 0) return null;
+    const at = this.#take(length, "a text");
+    return this.#bytes.toString("utf8", at, at + length);
+  }
+
+  string(): string {
+    const text = this.nullableString();
+    if (text === null) throw this.malformed("a text is missing");
+    return text;
+  }
+
+  /** A string with its length in two bytes, as all had it before there were flexible versions. */
+  shortString(): string {
+    const length = Math.max(0, this.int16());
+    const at = this.#take(length, "a text");
+    return this.#bytes.toString("utf8", at, at + length);
+  }
+
+  /** A copy, in an ArrayBuffer of its own. Null and no bytes are the same. */
   compactBytes(): Buffer {
-    const length = Math.max(0, this.unsignedVarint() - 1);
+    return this.bytes(Math.max(0, this.unsignedVarint() - 1));
+  }
+
+  /** So many bytes; a copy, in an ArrayBuffer of its own. */
+  bytes(length: number): Buffer {
     const at = this.#take(length, "a field");
-    return length === 0 ? NOTHING : this.#source.slice(at, at + length);
+    if (length === 0) return NOTHING;
+    const copy = Buffer.allocUnsafeSlow(length);
+    this.#bytes.copy(copy, 0, at, at + length);
+    return copy;
+  }
+
+  /** Whether there is a structure that may be missing. */
+  isPresent(): boolean {
+    return this.int8() >= 0;
   }
 
   /**
@@ -132,6 +151,10 @@ export class ResponseCursor {
     const elements: T[] = [];
     for (let index = 0; index < length; index += 1) elements.push(read(this));
     return elements;
+  }
+
+  int32s(): number[] {
+    return this.compactArray(4, () => this.int32());
   }
 
   /**

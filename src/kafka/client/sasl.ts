@@ -1,74 +1,75 @@
-import {
-  AuthenticationError,
-  saslPlain,
-  saslScramSha,
-  type SASLCustomAuthenticator,
-  type SASLOptions,
-} from "@platformatic/kafka";
+import type { Api } from "./api.ts";
+import { ErrorCodes, errorName } from "./error-codes.ts";
+import { SaslAuthenticate, SaslHandshake, type SaslAuthenticateResponse } from "./sasl-apis.ts";
+import { SaslRefusal } from "./sasl-refusal.ts";
+import { authenticateByScram } from "./scram.ts";
 import type { SaslCredentials } from "./security.ts";
 import type { BearerToken } from "./tokens.ts";
-
-/** The protocol error codes that mean that the broker does not take the credentials, or not in this way. */
-const REFUSALS: ReadonlySet<unknown> = new Set([
-  "SASL_AUTHENTICATION_FAILED",
-  "UNSUPPORTED_SASL_MECHANISM",
-  "ILLEGAL_SASL_STATE",
-]);
+import { TransportError } from "./transport-error.ts";
 
 /** What a connection authenticates with: a password, or the token that it was given when it was begun. */
 export type ConnectionCredentials =
   | Exclude<SaslCredentials, { readonly mechanism: "OAUTHBEARER" }>
-  | { readonly mechanism: "OAUTHBEARER"; readonly token: () => BearerToken };
+  | { readonly mechanism: "OAUTHBEARER"; readonly token: BearerToken };
+
+/** Sends a request of authenticating, and resolves to its answer. */
+type Send = <Request extends unknown[], Response>(
+  api: Api<Request, Response>,
+  request: Request,
+) => Promise<Response>;
+
+/** The codes that mean that the broker does not take the credentials, or not in this way. */
+const REFUSALS: ReadonlySet<number> = new Set([
+  ErrorCodes.SASL_AUTHENTICATION_FAILED,
+  ErrorCodes.UNSUPPORTED_SASL_MECHANISM,
+  ErrorCodes.ILLEGAL_SASL_STATE,
+]);
 
 /**
- * The library's authentication, except that it is not told how long the session lasts: it would authenticate again on the
- * same connection, which breaks when requests are under way. `onSession` is told instead (0: for ever).
+ * Authenticates on a connection that has just been made. Resolves to how long the session lasts, in ms (0: for ever).
+ *
+ * @throws SaslRefusal, TransportError.
  */
-export function saslOptions(
-  credentials: ConnectionCredentials,
-  onSession: (lifetimeMs: number) => void,
-): SASLOptions {
+export async function authenticate(credentials: ConnectionCredentials, send: Send): Promise<number> {
   const { mechanism } = credentials;
-  const authenticate: SASLCustomAuthenticator = (
-    _mechanism,
-    connection,
-    api,
-    _user,
-    _password,
-    _token,
-    callback,
-  ) => {
-    const done: typeof callback = (error, response) => {
-      if (error !== null || response === undefined) return callback(error, response);
-      onSession(Number(response.sessionLifetimeMs));
-      callback(null, { ...response, sessionLifetimeMs: 0n });
-    };
-    if (credentials.mechanism === "OAUTHBEARER") {
-      api(connection, firstMessage(credentials.token()), (error, response) => {
-        // RFC 7628: a token that is refused is answered with the reason, as if all were well.
-        const reason = response?.authBytes;
-        if (error !== null || reason === undefined || reason.length === 0) return done(error, response);
-        callback(new AuthenticationError(reason.toString("utf8")), response);
-      });
-      return;
-    }
-    const { username, password } = credentials;
-    if (credentials.mechanism === "PLAIN") {
-      saslPlain.authenticate(api, connection, username, password, done);
-    } else {
-      const algorithm = credentials.mechanism === "SCRAM-SHA-256" ? "SHA-256" : "SHA-512";
-      saslScramSha.authenticate(
-        api,
-        connection,
-        algorithm,
-        username,
-        password,
-        saslScramSha.defaultCrypto,
-        done,
-      );
-    }
+  const { errorCode, mechanisms } = await send(SaslHandshake, [mechanism]);
+  if (errorCode === ErrorCodes.UNSUPPORTED_SASL_MECHANISM) {
+    throw new SaslRefusal(`it does not have this mechanism, but ${mechanisms.join(", ") || "none"}`);
+  }
+  throwIfRefused(errorCode, null);
+  const exchange = async (message: Buffer): Promise<SaslAuthenticateResponse> => {
+    const answer = await send(SaslAuthenticate, [message]);
+    throwIfRefused(answer.errorCode, answer.errorMessage);
+    return answer;
   };
-  return { mechanism, authenticate };
+  const { sessionLifetimeMs } = await authenticateBy(credentials, exchange);
+  return sessionLifetimeMs;
+}
+
+async function authenticateBy(
+  credentials: ConnectionCredentials,
+  exchange: (message: Buffer) => Promise<SaslAuthenticateResponse>,
+): Promise<SaslAuthenticateResponse> {
+  switch (credentials.mechanism) {
+    case "PLAIN":
+      // RFC 4616.
+      return await exchange(Buffer.from(`\0${credentials.username}\0${credentials.password}`));
+    case "OAUTHBEARER": {
+      const answer = await exchange(firstMessage(credentials.token));
+      // RFC 7628: a token that is refused is answered with the reason, as if all were well.
+      if (answer.authBytes.length > 0) throw new SaslRefusal(answer.authBytes.toString("utf8"));
+      return answer;
+    }
+    default:
+      return await authenticateByScram({ ...credentials, mechanism: credentials.mechanism }, exchange);
+  }
+}
+
+function throwIfRefused(errorCode: number, message: string | null): void {
+  if (errorCode === ErrorCodes.NONE) return;
+  const why = message ?? errorName(errorCode);
+  if (REFUSALS.has(errorCode)) throw new SaslRefusal(why);
+  throw new TransportError(`it answered ${errorName(errorCode)} when this client authenticated: ${why}`);
 }
 
 function firstMessage({ tokenValue, extensions }: BearerToken): Buffer {
@@ -81,19 +82,4 @@ export function keysOf(mechanism: SaslCredentials["mechanism"]): string {
   return mechanism === "OAUTHBEARER"
     ? 'the token of "oauthbearer_token_refresh_cb"'
     : '"sasl.username" and "sasl.password"';
-}
-
-/** Why a broker refused the credentials, if that is what a failure to connect comes from. */
-export function refusal(error: unknown): string | undefined {
-  let deepest: unknown;
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    deepest = at;
-    for (const each of (at as { errors?: unknown[] }).errors ?? []) {
-      const { apiId, message, serverErrorMessage } = each as Record<string, unknown>;
-      if (REFUSALS.has(apiId)) return String(serverErrorMessage ?? message);
-    }
-  }
-  // The library calls everything that goes wrong while authenticating an AuthenticationError, a lost connection too.
-  const { code, message } = (deepest ?? {}) as { code?: unknown; message?: string };
-  return code === "PLT_KFK_AUTHENTICATION" ? message : undefined;
 }

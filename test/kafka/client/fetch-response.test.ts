@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Reader } from "@platformatic/kafka";
 import { parseFetchResponse, type FetchResponse } from "../../../src/kafka/client/fetch-response.ts";
-import { MalformedResponseError } from "../../../src/kafka/client/response-cursor.ts";
+import { MalformedResponseError, ResponseCursor } from "../../../src/kafka/client/response-cursor.ts";
 import { fetchResponseBody, TOPIC_ID } from "./fetch-bytes.ts";
+
+const read = (body: Buffer): FetchResponse => parseFetchResponse(new ResponseCursor(body, "Fetch"));
 
 const OTHER_ID = "00112233-4455-6677-8899-aabbccddeeff";
 
-test("an answer says everything about each of its partitions, and its records are not copied", () => {
+test("an answer says everything about each of its partitions, and its records are its own", () => {
   const records = Buffer.from("these are the records");
   const body = fetchResponseBody({
     throttleTimeMs: 17,
@@ -43,7 +44,7 @@ test("an answer says everything about each of its partitions, and its records ar
       },
     ],
   });
-  const response = parseFetchResponse(body);
+  const response = read(body);
   assert.equal(response.throttleTimeMs, 17);
   assert.equal(response.errorCode, 0);
   assert.equal(response.sessionId, 42);
@@ -68,7 +69,7 @@ test("an answer says everything about each of its partitions, and its records ar
     preferredReadReplica: -1,
     records,
   });
-  assert.equal(first.records.buffer, body.buffer);
+  assert.equal(first.records.buffer.byteLength, records.length, "they can be given away");
   assert.equal(second!.errorCode, 6);
   assert.deepEqual(second!.currentLeader, { nodeId: 2, leaderEpoch: 9 });
   assert.equal(second!.records.length, 0);
@@ -93,18 +94,9 @@ const good = fetchResponseBody({
   ],
 });
 
-test("an answer says the same in whatever pieces it comes", () => {
-  const whole = parseFetchResponse(good);
-  for (const size of [1, 2, 3, 7, 64, 250, good.length]) {
-    const { buffer } = Reader.from(good.subarray(0, size));
-    for (let at = size; at < good.length; at += size) buffer.append(good.subarray(at, at + size));
-    assert.deepEqual(parseFetchResponse(buffer), whole, `in pieces of ${size} bytes`);
-  }
-});
-
 test("an answer that ends too early is an error, wherever it ends", () => {
   for (let length = 0; length < good.length; length += 1) {
-    assert.throws(() => parseFetchResponse(good.subarray(0, length)), MalformedResponseError, `${length}`);
+    assert.throws(() => read(good.subarray(0, length)), MalformedResponseError, `${length}`);
   }
 });
 
@@ -113,12 +105,12 @@ test("a length that cannot be true is an error, and sets no memory aside", () =>
   // The number of topics is at byte 10; the largest that a varint of five bytes can say is 2^35.
   for (const length of [0x7fffffff, 0x0fffffff]) {
     const lie = Buffer.concat([good.subarray(0, 10), varint(length + 1), good.subarray(11)]);
-    assert.throws(() => parseFetchResponse(lie), MalformedResponseError);
+    assert.throws(() => read(lie), MalformedResponseError);
   }
   const after = process.memoryUsage();
   assert.ok(after.arrayBuffers - before.arrayBuffers < 2 ** 20);
   assert.throws(
-    () => parseFetchResponse(Buffer.concat([good.subarray(0, 10), Buffer.alloc(9, 0xff)])),
+    () => read(Buffer.concat([good.subarray(0, 10), Buffer.alloc(9, 0xff)])),
     /Fetch answer is malformed at byte 15 .*: a length is out of range/,
   );
 });
@@ -128,44 +120,9 @@ test("an offset that a number cannot hold is an error that says so, never a roun
   // Throttle time, error code, session id, number of topics, topic id, number of partitions, index, error code.
   const highWatermark = 4 + 2 + 4 + 1 + 16 + 1 + 4 + 2;
   body.writeBigInt64BE(2n ** 53n, highWatermark);
-  assert.throws(() => parseFetchResponse(body), /9007199254740992 is beyond the largest number/);
+  assert.throws(() => read(body), /9007199254740992, which is beyond the largest number/);
   body.writeBigInt64BE(2n ** 53n - 1n, highWatermark);
-  assert.equal(parseFetchResponse(body).topics[0]!.partitions[0]!.highWatermark, Number.MAX_SAFE_INTEGER);
-});
-
-test("whatever is done to its bytes, an answer ends in a value or in one kind of error, and soon", () => {
-  // A linear congruential generator: the same inputs in every run.
-  let state = 20_261_124;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state % below;
-  };
-  const startedAt = performance.now();
-  let values = 0;
-  let errors = 0;
-  for (let round = 0; round < 100_000; round += 1) {
-    const bytes = Buffer.from(good);
-    for (let change = 0; change <= random(4); change += 1) {
-      const at = random(bytes.length);
-      if (random(3) === 0) bytes.writeUInt8([0, 1, 0x7f, 0x80, 0xff][random(5)]!, at);
-      else bytes.writeUInt8(bytes[at]! ^ (1 << random(8)), at);
-    }
-    const cut = random(5) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes;
-    let response: FetchResponse;
-    try {
-      response = parseFetchResponse(cut);
-    } catch (error) {
-      assert.ok(error instanceof MalformedResponseError, String(error));
-      errors += 1;
-      continue;
-    }
-    for (const { partitions } of response.topics) {
-      for (const { records } of partitions) assert.ok(records.length <= cut.length);
-    }
-    values += 1;
-  }
-  assert.ok(values > 1_000 && errors > 1_000, `${values} values, ${errors} errors`);
-  assert.ok(performance.now() - startedAt < 20_000);
+  assert.equal(read(body).topics[0]!.partitions[0]!.highWatermark, Number.MAX_SAFE_INTEGER);
 });
 
 function varint(value: number): Buffer {

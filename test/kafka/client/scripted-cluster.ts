@@ -1,6 +1,7 @@
 import type { Api, FetchRequest } from "../../../src/kafka/client/apis.ts";
 import type { FetchCluster, FetchConnection } from "../../../src/kafka/client/fetcher.ts";
 import type { Leader, TopicMetadata } from "../../../src/kafka/client/metadata.ts";
+import { ResponseCursor } from "../../../src/kafka/client/response-cursor.ts";
 import { TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { fetchResponseBody, TOPIC_ID, type PartitionBytes, type ResponseBytes } from "./fetch-bytes.ts";
 
@@ -64,14 +65,19 @@ export class ScriptedConnection implements FetchConnection {
   }
 
   request<Request extends unknown[], Response>(
-    _api: Api<Request, Response>,
+    api: Api<Request, Response>,
     [request]: Request,
     { timeoutMs }: { readonly timeoutMs: number },
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const call = new ScriptedCall(this, request as FetchRequest, timeoutMs, (outcome) => {
-        if ("error" in outcome) reject(outcome.error);
-        else resolve(outcome.body as Response);
+        if ("error" in outcome) return reject(outcome.error);
+        try {
+          resolve(api.versions[0].read(new ResponseCursor(outcome.body, api.name)));
+        } catch (error) {
+          // As a connection says it.
+          reject(new TransportError("answered with what cannot be read", { cause: error }));
+        }
       });
       this.calls.add(call);
       this.#cluster.arrived(call);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { addOffsetsToTxnV3, endTxnV3, txnOffsetCommitV3 } from "@platformatic/kafka";
-import { rowOf, type Api, type LibraryRpc } from "../../../src/kafka/client/api.ts";
+import { libraryApi } from "./library-api.ts";
+import type { Api } from "../../../src/kafka/client/api.ts";
 import { InitProducerId } from "../../../src/kafka/client/apis.ts";
 import { fetchCommitted } from "../../../src/kafka/client/offset-store.ts";
 import { KafkaConsumer } from "../../../src/kafka/consumer.ts";
@@ -179,19 +180,6 @@ kafkaTest("a group that has read a topic to its end has no lag, though markers l
   assert.deepEqual(await consumed(another, 8), []);
 });
 
-/** An RPC of the library's, in one version. */
-function rpc<Request extends unknown[], Response>(
-  name: string,
-  library: LibraryRpc<Request, Response>,
-): Api<[Request], Response> {
-  const row = rowOf(
-    library,
-    (request: Request) => request,
-    (response: Response) => response,
-  );
-  return { key: library.api.key, name, versions: [row] };
-}
-
 kafkaTest("offsets that an open transaction is about to commit are waited for", async (kafka) => {
   const topic = await kafka.createTopic({ partitions: 2 });
   const [transactionalId, groupId] = [kafka.name("tx"), kafka.name("group")];
@@ -222,14 +210,14 @@ kafkaTest("offsets that an open transaction is about to commit are waited for", 
     producerId: -1n,
     producerEpoch: -1,
   });
-  await send(rpc("AddOffsetsToTxn", addOffsetsToTxnV3), [
+  await send(libraryApi("AddOffsetsToTxn", addOffsetsToTxnV3), [
     transactionalId,
     producerId,
     producerEpoch,
     groupId,
   ]);
   const committed = { committedLeaderEpoch: 0, committedMetadata: null };
-  const { topics } = await send(rpc("TxnOffsetCommit", txnOffsetCommitV3), [
+  const { topics } = await send(libraryApi("TxnOffsetCommit", txnOffsetCommitV3), [
     transactionalId,
     groupId,
     producerId,
@@ -250,6 +238,6 @@ kafkaTest("offsets that an open transaction is about to commit are waited for", 
   while (answered.length === 0)
     await fetchCommitted(fetch.cluster, { groupId }, [two!], AbortSignal.timeout(30_000));
   assert.deepEqual(answered, [1], "the other partition need not wait");
-  await send(rpc("EndTxn", endTxnV3), [transactionalId, producerId, producerEpoch, true]);
+  await send(libraryApi("EndTxn", endTxnV3), [transactionalId, producerId, producerEpoch, true]);
   assert.deepEqual([...(await offsets)], [[`${topic}:0`, { offset: 7, leaderEpoch: 0 }]]);
 });
