@@ -32,7 +32,7 @@ pipeline()...commit(), or a function that makes one:
                              a module; those of consumers and those of producers each go where they belong
   --set KEY=VALUE            one such setting; may be repeated, and goes before the file's
   --local DIR                instead of Kafka: the folder of an embedded broker that nobody has open
-  --dlq TOPIC                where invalid messages go; without it they are counted, logged and dropped
+  --dlq TOPIC                where invalid messages go; it must be there. Without it they are counted, logged and dropped
   --per-partition            a chain of strategies for each partition
   --join-timeout DURATION    how long the strategies may take to finish on a revocation and at the end (default 25s)
   --health-port PORT         the probes /livez, /readyz and /healthz, answered also while the pipeline blocks its thread
@@ -132,10 +132,19 @@ export async function run(args: readonly string[]): Promise<number> {
       `reading ${topic instanceof RegExp ? String(topic) : topic.map(({ name }) => name).join(", ")} ${backend.place}`,
     );
     using _progress = report.watch(backend.consumer);
+    let outputError: Error | undefined;
+    // Better now than at the first invalid message, in the middle of a night.
+    if (dlq !== undefined) {
+      backend.checkOutput("--dlq", dlq).catch((error: Error) => {
+        outputError = error;
+        processor.signalShutdown();
+      });
+    }
     await processor.run().catch((error: unknown) => {
       processorFailed = true;
       throw error;
     });
+    if (outputError !== undefined) throw outputError;
     report.summary("stopped");
     return 0;
   } catch (error) {

@@ -206,6 +206,9 @@ describe("arroyo run", () => {
     const { code, stderr } = arroyo(["run", fine, "--topic", "oders", "--local", data]);
     assert.equal(code, 2);
     assert.match(stderr, /--topic oders does not exist in .*: it has orders/);
+    const letters = arroyo(["run", fine, "--topic", "orders", "--local", data, "--dlq", "leters"]);
+    assert.equal(letters.code, 2);
+    assert.match(letters.stderr, /--dlq leters does not exist in .*: it has orders/);
   });
 
   for (const [step, message] of [
