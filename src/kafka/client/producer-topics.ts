@@ -106,7 +106,13 @@ export class ProducerTopics {
     watched.unknownSinceMs ??= nowMs;
     const leftMs = watched.unknownSinceMs + this.#graceMs - nowMs;
     if (leftMs <= 0) this.#fail(watched, name, unknownTopic(name, this.#graceMs));
-    else watched.timer ??= this.#clock.setTimeout(() => this.#look(name), leftMs);
+    else watched.timer ??= this.#clock.setTimeout(() => this.#lookAgain(watched, name), leftMs);
+  }
+
+  /** A timer may go off a little early: then there is another, for what is left. */
+  #lookAgain(watched: Watched, name: string): void {
+    watched.timer = undefined;
+    this.#look(name);
   }
 
   #fail(watched: Watched, name: string, error: Error): void {

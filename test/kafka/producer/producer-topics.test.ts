@@ -9,13 +9,20 @@ import { MockClock } from "../../../src/testing/mock-clock.ts";
 /** Follows topics of a cluster that is the test. */
 class Harness {
   readonly clock = new MockClock();
+  /** By how much timers go off before their time, as Node's do. */
+  earlyMs = 0;
   readonly known = new Map<string, TopicMetadata>();
   readonly interest: string[] = [];
   readonly events: string[] = [];
   refreshError: Error | undefined;
   changed: () => void = () => {};
   readonly topics = new ProducerTopics({
-    clock: this.clock,
+    clock: {
+      monotonicMs: () => this.clock.monotonicMs(),
+      nowMs: () => this.clock.nowMs(),
+      setTimeout: (callback, delayMs) =>
+        this.clock.setTimeout(callback, delayMs > this.earlyMs ? delayMs - this.earlyMs : delayMs),
+    },
     graceMs: 1_000,
     cluster: {
       setTopics: (names) => {
@@ -56,6 +63,18 @@ test("a topic is told as soon as it is known, and again only when it has changed
   assert.deepEqual(t.events, ["t: 3 [1]", "t: 4 [3]"]);
   await t.topics.want("t");
   assert.equal(t.events.length, 3, "who asks again is told again");
+});
+
+test("a topic that does not exist fails when its time is over, also if the timer goes off a little early", async () => {
+  const t = new Harness();
+  t.earlyMs = 1;
+  t.say("t", [], ErrorCodes.UNKNOWN_TOPIC_OR_PARTITION);
+  await t.topics.want("t");
+  t.clock.advance(999);
+  assert.deepEqual(t.events, []);
+  t.clock.advance(1);
+  assert.equal(t.events.length, 1);
+  assert.match(t.events[0]!, /does not exist/);
 });
 
 test("a topic that is made a moment later is told then", async () => {
