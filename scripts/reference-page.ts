@@ -62,13 +62,17 @@ function item({ signature, doc }: PublicMember): string {
 
 /** A doc comment as Markdown: links become code, and tags sentences. */
 function text(doc: string): string {
-  return doc
-    .replaceAll(
-      /\{@link\s+([^}|]+?)(?:\s*\|\s*([^}]+))?\}/g,
-      (_all, name: string, shown?: string) => `\`${shown ?? name}\``,
-    )
-    .replaceAll(/@throws\s+/g, "Throws ")
-    .replaceAll(/^@param\s+(\w+)\s+/gm, "- `$1`: ")
-    .replaceAll(/^@returns\s+/gm, "Returns ")
-    .trim();
+  return (
+    doc
+      .replaceAll(
+        /\{@link\s+([^}|]+?)(?:\s*\|\s*([^}]+))?\}/g,
+        (_all, name: string, shown?: string) => `\`${shown ?? name}\``,
+      )
+      // Parts of programs, which do not compile by themselves.
+      .replaceAll(/^```ts$/gm, "```typescript")
+      .replaceAll(/@throws\s+/g, "Throws ")
+      .replaceAll(/^@param\s+(\w+)\s+/gm, "- `$1`: ")
+      .replaceAll(/^@returns\s+/gm, "Returns ")
+      .trim()
+  );
 }
