@@ -21,6 +21,8 @@ export class Reader {
   readonly events: string[] = [];
   /** What it has now, as the callbacks say. */
   readonly owned: Set<Partition> = new Set();
+  /** How many messages there were when a partition came. */
+  readonly #since = new Map<Partition, number>();
   readonly #callbacks: RebalanceCallbacks;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
@@ -38,7 +40,10 @@ export class Reader {
     consumer.subscribe(topics, {
       onAssign: (offsets) =>
         this.#callback("assign", [...offsets.keys()], async () => {
-          for (const partition of offsets.keys()) this.owned.add(partition);
+          for (const partition of offsets.keys()) {
+            this.owned.add(partition);
+            this.#since.set(partition, this.messages.length);
+          }
           await this.#callbacks.onAssign?.(offsets);
         }),
       onRevoke: (partitions, deadline) =>
@@ -79,12 +84,13 @@ export class Reader {
     return this.messages.map(({ partition, offset }) => `${partition}@${offset}`);
   }
 
-  /** Commits everything that was read of these partitions. */
+  /** Commits everything that was read of these partitions since they came: before, others may have come further. */
   async commit(partitions: Iterable<Partition>): Promise<void> {
     const wanted = new Set(partitions);
     const offsets = new Map<Partition, number>();
-    for (const { partition, nextOffset } of this.messages) {
-      if (wanted.has(partition)) offsets.set(partition, nextOffset);
+    for (const [at, { partition, nextOffset }] of this.messages.entries()) {
+      if (wanted.has(partition) && at >= (this.#since.get(partition) ?? 0))
+        offsets.set(partition, nextOffset);
     }
     this.consumer.stageOffsets(offsets);
     await this.consumer.commitOffsets();
