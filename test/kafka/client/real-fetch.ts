@@ -12,6 +12,7 @@ import {
 import { listOffsets, type ListedOffset } from "../../../src/kafka/client/list-offsets.ts";
 import { resetPositions } from "../../../src/kafka/client/offset-resolution.ts";
 import type { FetchedRecords, FetchProgress, PartitionId } from "../../../src/kafka/client/protocol.ts";
+import type { FetchResponse } from "../../../src/kafka/client/fetch-response.ts";
 import {
   resolveConsumerConfig,
   type KafkaConsumerConfig,
@@ -86,7 +87,8 @@ export class RealFetch implements AsyncDisposable {
       request: async (api, request, options) => {
         const startedMs = performance.now();
         const response = await connection.request(api, request, options);
-        const { length: bytes } = response as { readonly length: number };
+        const partitions = (response as FetchResponse).topics.flatMap((topic) => topic.partitions);
+        const bytes = partitions.reduce((sum, { records }) => sum + records.length, 0);
         this.answers.push({ bytes, ms: performance.now() - startedMs });
         return response;
       },
