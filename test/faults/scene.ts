@@ -68,6 +68,7 @@ export class Group {
         "auto.offset.reset": "earliest",
         "reconnect.backoff.max.ms": 1_000,
         "socket.timeout.ms": 5_000,
+        "socket.connection.setup.timeout.ms": 3_000,
         ...PROTOCOLS[this.protocol],
       },
     });
@@ -169,6 +170,7 @@ export class Scene implements AsyncDisposable {
         "bootstrap.servers": options.servers,
         "reconnect.backoff.max.ms": 1_000,
         "socket.timeout.ms": 5_000,
+        "socket.connection.setup.timeout.ms": 3_000,
         "request.timeout.ms": 4_000,
       },
       { logger: silentLogger },
