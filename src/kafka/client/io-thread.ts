@@ -28,9 +28,8 @@ export interface ClientPort {
 }
 
 /**
- * What the thread reads from sockets comes in buffers of 64 kB, which are collected as young objects. Where they are
- * collected often, few of them are in use, and these stay in the processor's caches: with 3 MB or less a message of 1 kB
- * took 1.3 us of CPU time over all threads, with 4 MB or more 1.8 to 2.1; and 50 MB of memory less.
+ * What this thread makes lives shortly: requests, answers without their records (which have memory of their own, see
+ * `frame-reader.ts`), and what TLS reads. More than this made nothing faster and took 10 to 20 MB.
  */
 const YOUNG_MB = 3;
 
