@@ -243,7 +243,8 @@ export class StreamProcessor<T> implements AsyncDisposable {
         : detectStuck({ vitals: this.vitals, timeoutMs: this.#stuckTimeoutMs, logger, metrics });
     if (!this.#stop.signal.aborted) {
       this.#context.consumer.subscribe(this.#subscription, this.#assignments.callbacks);
-      await this.#loop.run();
+      await Promise.race([this.#loop.run(), this.#poller.abandoned]);
+      this.#throwIfFailed();
     }
     await this.#drain();
     this.#throwIfFailed();
