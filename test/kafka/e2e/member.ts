@@ -93,7 +93,8 @@ const processor = new StreamProcessor<KafkaPayload>({
   },
   factory: {
     createWithPartitions(commit, partitions): ProcessingStrategy<KafkaPayload> {
-      say(`assigned ${[...partitions.keys()].map(({ index }) => index).join(",")}`);
+      const indexes = [...partitions.keys()].map(({ index }) => index).toSorted((a, b) => a - b);
+      say(`assigned ${indexes.join(",")}`);
       const step = new RunTask(handleMessage, new CommitOffsets(commit));
       return settings.healthPath === undefined ? step : new Healthcheck(settings.healthPath, step);
     },
