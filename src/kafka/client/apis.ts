@@ -62,11 +62,11 @@ function readApiVersions(body: ResponseCursor): ApiVersionsResponse {
   const errorCode = body.int16();
   // A broker that does not know the version answers in the oldest one.
   if (errorCode !== 0) return { errorCode, apiKeys: [] };
-  const apiKeys = body.compactArray(API_KEY_BYTES, () => {
-    const range = { apiKey: body.int16(), minVersion: body.int16(), maxVersion: body.int16() };
-    body.taggedFields();
-    return range;
-  });
+  const apiKeys = body.structures(API_KEY_BYTES, () => ({
+    apiKey: body.int16(),
+    minVersion: body.int16(),
+    maxVersion: body.int16(),
+  }));
   const throttleTimeMs = body.int32();
   body.taggedFields();
   return { errorCode, apiKeys, throttleTimeMs };
@@ -116,7 +116,7 @@ export interface MetadataResponse {
 
 function writeMetadata(writer: RequestWriter, request: MetadataRequest): void {
   writer
-    .array(request.topics, (name) => writer.uuid(null).string(name).end())
+    .structures(request.topics, (name) => writer.uuid(null).string(name))
     .boolean(request.allowAutoTopicCreation)
     .boolean(false) // what one may do with each topic
     .end();
@@ -134,7 +134,6 @@ function readMetadataPartition(
     isrNodes: body.int32s(),
   };
   body.int32s(); // offline replicas
-  body.taggedFields();
   return partition;
 }
 
@@ -144,24 +143,22 @@ function readMetadataTopic(body: ResponseCursor): MetadataResponse["topics"][num
     name: body.nullableString(),
     topicId: body.uuid(),
     isInternal: body.boolean(),
-    partitions: body.compactArray(METADATA_PARTITION_BYTES, readMetadataPartition),
+    partitions: body.structures(METADATA_PARTITION_BYTES, readMetadataPartition),
   };
   body.int32(); // what one may do with it
-  body.taggedFields();
   return topic;
 }
 
 function readMetadata(body: ResponseCursor): MetadataResponse {
   body.int32(); // throttle time
-  const brokers = body.compactArray(BROKER_BYTES, () => {
+  const brokers = body.structures(BROKER_BYTES, () => {
     const broker = { nodeId: body.int32(), host: body.string(), port: body.int32() };
     body.nullableString(); // rack
-    body.taggedFields();
     return broker;
   });
   const clusterId = body.nullableString();
   body.int32(); // controller
-  const topics = body.compactArray(METADATA_TOPIC_BYTES, readMetadataTopic);
+  const topics = body.structures(METADATA_TOPIC_BYTES, readMetadataTopic);
   body.taggedFields();
   return { brokers, clusterId, topics };
 }
@@ -195,17 +192,15 @@ function writeFindCoordinator(writer: RequestWriter, request: FindCoordinatorReq
 
 function readFindCoordinator(body: ResponseCursor): FindCoordinatorResponse {
   body.int32(); // throttle time
-  const [coordinator] = body.compactArray(COORDINATOR_BYTES, () => {
+  const [coordinator] = body.structures(COORDINATOR_BYTES, () => {
     body.string(); // key
-    const found = {
+    return {
       nodeId: body.int32(),
       host: body.string(),
       port: body.int32(),
       errorCode: body.int16(),
       errorMessage: body.nullableString(),
     };
-    body.taggedFields();
-    return found;
   });
   body.taggedFields();
   if (coordinator === undefined) throw body.malformed("it names no coordinator");
@@ -253,39 +248,31 @@ function writeListOffsets(writer: RequestWriter, request: ListOffsetsRequest): v
   writer
     .int32(-1) // not a replica
     .int8(request.isolationLevel === "read_committed" ? 1 : 0)
-    .array(request.topics, ({ name, partitions }) =>
+    .structures(request.topics, ({ name, partitions }) =>
       writer
         .string(name)
-        .array(partitions, (partition) =>
+        .structures(partitions, (partition) =>
           writer
             .int32(partition.partitionIndex)
             .int32(partition.currentLeaderEpoch)
-            .int64(partition.timestamp)
-            .end(),
-        )
-        .end(),
+            .int64(partition.timestamp),
+        ),
     )
     .end();
 }
 
 function readListOffsets(body: ResponseCursor): ListOffsetsResponse {
   body.int32(); // throttle time
-  const topics = body.compactArray(OFFSETS_TOPIC_BYTES, () => {
-    const name = body.string();
-    const partitions = body.compactArray(OFFSETS_PARTITION_BYTES, () => {
-      const partition = {
-        partitionIndex: body.int32(),
-        errorCode: body.int16(),
-        timestamp: body.int64(),
-        offset: body.int64(),
-        leaderEpoch: body.int32(),
-      };
-      body.taggedFields();
-      return partition;
-    });
-    body.taggedFields();
-    return { name, partitions };
-  });
+  const topics = body.structures(OFFSETS_TOPIC_BYTES, () => ({
+    name: body.string(),
+    partitions: body.structures(OFFSETS_PARTITION_BYTES, () => ({
+      partitionIndex: body.int32(),
+      errorCode: body.int16(),
+      timestamp: body.int64(),
+      offset: body.int64(),
+      leaderEpoch: body.int32(),
+    })),
+  }));
   body.taggedFields();
   return { topics };
 }
@@ -331,24 +318,18 @@ function writeFetch(writer: RequestWriter, request: FetchRequest, version: numbe
     .int8(request.isolationLevel === "read_committed" ? 1 : 0)
     .int32(request.sessionId)
     .int32(request.sessionEpoch)
-    .array(request.topics, ({ topicId, partitions }) =>
-      writer
-        .uuid(topicId)
-        .array(partitions, (partition) =>
-          writer
-            .int32(partition.partition)
-            .int32(partition.currentLeaderEpoch)
-            .int64(partition.fetchOffset)
-            .int32(partition.lastFetchedEpoch)
-            .int64(-1) // where a follower's log starts
-            .int32(partition.partitionMaxBytes)
-            .end(),
-        )
-        .end(),
+    .structures(request.topics, ({ topicId, partitions }) =>
+      writer.uuid(topicId).structures(partitions, (partition) =>
+        writer
+          .int32(partition.partition)
+          .int32(partition.currentLeaderEpoch)
+          .int64(partition.fetchOffset)
+          .int32(partition.lastFetchedEpoch)
+          .int64(-1) // where a follower's log starts
+          .int32(partition.partitionMaxBytes),
+      ),
     )
-    .array(request.forgottenTopics, ({ topicId, partitions }) =>
-      writer.uuid(topicId).int32s(partitions).end(),
-    )
+    .structures(request.forgottenTopics, ({ topicId, partitions }) => writer.uuid(topicId).int32s(partitions))
     .string(request.rackId)
     .end();
 }

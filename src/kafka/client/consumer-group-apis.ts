@@ -53,16 +53,12 @@ function writeHeartbeat(
   if (version >= WITH_PATTERN) writer.string(null);
   writer
     .string(request.serverAssignor)
-    .array(request.topicPartitions, ({ topicId, partitions }) =>
-      writer.uuid(topicId).int32s(partitions).end(),
-    )
+    .structures(request.topicPartitions, ({ topicId, partitions }) => writer.uuid(topicId).int32s(partitions))
     .end();
 }
 
 function readTopicPartitions(body: ResponseCursor): TopicPartitions {
-  const topic = { topicId: body.uuid(), partitions: body.int32s() };
-  body.taggedFields();
-  return topic;
+  return { topicId: body.uuid(), partitions: body.int32s() };
 }
 
 function readHeartbeat(body: ResponseCursor): ConsumerGroupHeartbeatResponse {
@@ -76,7 +72,7 @@ function readHeartbeat(body: ResponseCursor): ConsumerGroupHeartbeatResponse {
   };
   let assignment: TopicPartitions[] | null = null;
   if (body.isPresent()) {
-    assignment = body.compactArray(TOPIC_PARTITIONS_BYTES, readTopicPartitions);
+    assignment = body.structures(TOPIC_PARTITIONS_BYTES, readTopicPartitions);
     body.taggedFields();
   }
   body.taggedFields();

@@ -41,9 +41,7 @@ const PARTITION_BYTES = 37;
 const ABORTED_TRANSACTION_BYTES = 17;
 
 function readAbortedTransaction(cursor: ResponseCursor): AbortedTransaction {
-  const transaction = { producerId: cursor.bigInt64(), firstOffset: cursor.int64() };
-  cursor.taggedFields();
-  return transaction;
+  return { producerId: cursor.bigInt64(), firstOffset: cursor.int64() };
 }
 
 function readPartition(cursor: ResponseCursor): FetchPartitionAnswer {
@@ -54,7 +52,7 @@ function readPartition(cursor: ResponseCursor): FetchPartitionAnswer {
   const logStartOffset = cursor.int64();
   let divergingEpoch: FetchPartitionAnswer["divergingEpoch"];
   let currentLeader: FetchPartitionAnswer["currentLeader"];
-  const abortedTransactions = cursor.compactArray(ABORTED_TRANSACTION_BYTES, readAbortedTransaction);
+  const abortedTransactions = cursor.structures(ABORTED_TRANSACTION_BYTES, readAbortedTransaction);
   const preferredReadReplica = cursor.int32();
   const records = cursor.compactBytes();
   cursor.taggedFields((tag) => {
@@ -79,12 +77,7 @@ function readPartition(cursor: ResponseCursor): FetchPartitionAnswer {
 }
 
 function readTopic(cursor: ResponseCursor): FetchTopicAnswer {
-  const topic = {
-    topicId: cursor.uuid(),
-    partitions: cursor.compactArray(PARTITION_BYTES, readPartition),
-  };
-  cursor.taggedFields();
-  return topic;
+  return { topicId: cursor.uuid(), partitions: cursor.compactArray(PARTITION_BYTES, readPartition) };
 }
 
 /**
@@ -98,7 +91,7 @@ export function parseFetchResponse(cursor: ResponseCursor): FetchResponse {
     throttleTimeMs: cursor.int32(),
     errorCode: cursor.int16(),
     sessionId: cursor.int32(),
-    topics: cursor.compactArray(TOPIC_BYTES, readTopic),
+    topics: cursor.structures(TOPIC_BYTES, readTopic),
   };
   cursor.taggedFields();
   return response;

@@ -55,7 +55,7 @@ function writeJoinGroup(writer: RequestWriter, request: JoinGroupRequest, versio
     .string(request.memberId)
     .string(request.groupInstanceId)
     .string(request.protocolType)
-    .array(request.protocols, ({ name, metadata }) => writer.string(name).bytes(metadata).end());
+    .structures(request.protocols, ({ name, metadata }) => writer.string(name).bytes(metadata));
   if (version >= JOIN_WITH_REASON) writer.string(request.reason);
   writer.end();
 }
@@ -70,15 +70,11 @@ function readJoinGroup(body: ResponseCursor, version: number): JoinGroupResponse
     leader: body.string(),
     skipAssignment: version >= JOIN_WITH_SKIPPED_ASSIGNMENT && body.boolean(),
     memberId: body.string(),
-    members: body.compactArray(JOINED_MEMBER_BYTES, () => {
-      const member = {
-        memberId: body.string(),
-        groupInstanceId: body.nullableString(),
-        metadata: body.compactBytes(),
-      };
-      body.taggedFields();
-      return member;
-    }),
+    members: body.structures(JOINED_MEMBER_BYTES, () => ({
+      memberId: body.string(),
+      groupInstanceId: body.nullableString(),
+      metadata: body.compactBytes(),
+    })),
   };
   body.taggedFields();
   return response;
@@ -117,7 +113,7 @@ function writeSyncGroup(writer: RequestWriter, request: SyncGroupRequest): void 
     .string(request.groupInstanceId)
     .string(request.protocolType)
     .string(request.protocolName)
-    .array(request.assignments, ({ memberId, assignment }) => writer.string(memberId).bytes(assignment).end())
+    .structures(request.assignments, ({ memberId, assignment }) => writer.string(memberId).bytes(assignment))
     .end();
 }
 
@@ -194,10 +190,9 @@ export interface LeaveGroupResponse {
 function writeLeaveGroup(writer: RequestWriter, request: LeaveGroupRequest, version: number): void {
   writer
     .string(request.groupId)
-    .array(request.members, ({ memberId, groupInstanceId, reason }) => {
+    .structures(request.members, ({ memberId, groupInstanceId, reason }) => {
       writer.string(memberId).string(groupInstanceId);
       if (version >= LEAVE_WITH_REASON) writer.string(reason);
-      writer.end();
     })
     .end();
 }
@@ -206,15 +201,11 @@ function readLeaveGroup(body: ResponseCursor): LeaveGroupResponse {
   body.int32(); // throttle time
   const response = {
     errorCode: body.int16(),
-    members: body.compactArray(LEFT_MEMBER_BYTES, () => {
-      const member = {
-        memberId: body.string(),
-        groupInstanceId: body.nullableString(),
-        errorCode: body.int16(),
-      };
-      body.taggedFields();
-      return member;
-    }),
+    members: body.structures(LEFT_MEMBER_BYTES, () => ({
+      memberId: body.string(),
+      groupInstanceId: body.nullableString(),
+      errorCode: body.int16(),
+    })),
   };
   body.taggedFields();
   return response;
@@ -257,34 +248,29 @@ function writeOffsetCommit(writer: RequestWriter, request: OffsetCommitRequest):
     .int32(request.generationIdOrMemberEpoch)
     .string(request.memberId)
     .string(request.groupInstanceId)
-    .array(request.topics, ({ name, partitions }) =>
+    .structures(request.topics, ({ name, partitions }) =>
       writer
         .string(name)
-        .array(partitions, (partition) =>
+        .structures(partitions, (partition) =>
           writer
             .int32(partition.partitionIndex)
             .int64(partition.committedOffset)
             .int32(partition.committedLeaderEpoch)
-            .string(partition.committedMetadata)
-            .end(),
-        )
-        .end(),
+            .string(partition.committedMetadata),
+        ),
     )
     .end();
 }
 
 function readOffsetCommit(body: ResponseCursor): OffsetCommitResponse {
   body.int32(); // throttle time
-  const topics = body.compactArray(TOPIC_BYTES, () => {
-    const name = body.string();
-    const partitions = body.compactArray(COMMIT_PARTITION_BYTES, () => {
-      const partition = { partitionIndex: body.int32(), errorCode: body.int16() };
-      body.taggedFields();
-      return partition;
-    });
-    body.taggedFields();
-    return { name, partitions };
-  });
+  const topics = body.structures(TOPIC_BYTES, () => ({
+    name: body.string(),
+    partitions: body.structures(COMMIT_PARTITION_BYTES, () => ({
+      partitionIndex: body.int32(),
+      errorCode: body.int16(),
+    })),
+  }));
   body.taggedFields();
   return { topics };
 }
@@ -323,42 +309,34 @@ export interface OffsetFetchResponse {
 
 function writeOffsetFetch(writer: RequestWriter, request: OffsetFetchRequest, version: number): void {
   writer
-    .array([request], ({ groupId, memberId, memberEpoch, topics }) => {
+    .structures([request], ({ groupId, memberId, memberEpoch, topics }) => {
       writer.string(groupId);
       if (version >= OFFSETS_WITH_MEMBER) writer.string(memberId).int32(memberEpoch);
-      writer
-        .array(topics, ({ name, partitionIndexes }) => writer.string(name).int32s(partitionIndexes).end())
-        .end();
+      writer.structures(topics, ({ name, partitionIndexes }) => writer.string(name).int32s(partitionIndexes));
     })
     .boolean(request.requireStable)
     .end();
 }
 
 function readOffsetFetchTopic(body: ResponseCursor): OffsetFetchResponse["topics"][number] {
-  const name = body.string();
-  const partitions = body.compactArray(OFFSET_PARTITION_BYTES, () => {
-    const partition = {
+  return {
+    name: body.string(),
+    partitions: body.structures(OFFSET_PARTITION_BYTES, () => ({
       partitionIndex: body.int32(),
       committedOffset: body.int64(),
       committedLeaderEpoch: body.int32(),
       metadata: body.nullableString(),
       errorCode: body.int16(),
-    };
-    body.taggedFields();
-    return partition;
-  });
-  body.taggedFields();
-  return { name, partitions };
+    })),
+  };
 }
 
 function readOffsetFetch(body: ResponseCursor): OffsetFetchResponse {
   body.int32(); // throttle time
-  const [group] = body.compactArray(GROUP_BYTES, () => {
+  const [group] = body.structures(GROUP_BYTES, () => {
     body.string(); // group id
-    const topics = body.compactArray(TOPIC_BYTES, readOffsetFetchTopic);
-    const errorCode = body.int16();
-    body.taggedFields();
-    return { errorCode, topics };
+    const topics = body.structures(TOPIC_BYTES, readOffsetFetchTopic);
+    return { errorCode: body.int16(), topics };
   });
   body.taggedFields();
   if (group === undefined) throw body.malformed("it holds no group");

@@ -51,11 +51,8 @@ function writeProduce(writer: RequestWriter, request: ProduceRequest): void {
     .string(request.transactionalId)
     .int16(request.acks)
     .int32(request.timeoutMs)
-    .array(request.topics, ({ name, partitions }) =>
-      writer
-        .string(name)
-        .array(partitions, ({ index, records }) => writer.int32(index).bytes(records).end())
-        .end(),
+    .structures(request.topics, ({ name, partitions }) =>
+      writer.string(name).structures(partitions, ({ index, records }) => writer.int32(index).bytes(records)),
     )
     .end();
 }
@@ -66,11 +63,10 @@ function readProducePartition(body: ResponseCursor): ProduceResponse["topics"][n
   const baseOffset = body.int64();
   const logAppendTimeMs = body.int64();
   body.int64(); // where the log starts
-  const recordErrors = body.compactArray(RECORD_ERROR_BYTES, () => {
-    const recordError = { batchIndex: body.int32(), message: body.nullableString() };
-    body.taggedFields();
-    return recordError;
-  });
+  const recordErrors = body.structures(RECORD_ERROR_BYTES, () => ({
+    batchIndex: body.int32(),
+    message: body.nullableString(),
+  }));
   const errorMessage = body.nullableString();
   let currentLeader = NO_LEADER;
   body.taggedFields((tag) => {
@@ -80,14 +76,10 @@ function readProducePartition(body: ResponseCursor): ProduceResponse["topics"][n
 }
 
 function readProduce(body: ResponseCursor): ProduceResponse {
-  const topics = body.compactArray(TOPIC_BYTES, () => {
-    const topic = {
-      name: body.string(),
-      partitions: body.compactArray(PARTITION_BYTES, readProducePartition),
-    };
-    body.taggedFields();
-    return topic;
-  });
+  const topics = body.structures(TOPIC_BYTES, () => ({
+    name: body.string(),
+    partitions: body.compactArray(PARTITION_BYTES, readProducePartition),
+  }));
   const throttleTimeMs = body.int32();
   body.taggedFields();
   return { topics, throttleTimeMs };

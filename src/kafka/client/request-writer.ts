@@ -100,6 +100,14 @@ export class RequestWriter {
     return this;
   }
 
+  /** An array of structures, none of which has tagged fields. */
+  structures<Element>(elements: readonly Element[] | null, write: (element: Element) => void): this {
+    return this.array(elements, (element) => {
+      write(element);
+      this.end();
+    });
+  }
+
   int32s(values: readonly number[]): this {
     return this.array(values, (value) => this.int32(value));
   }

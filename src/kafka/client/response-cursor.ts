@@ -153,6 +153,15 @@ export class ResponseCursor {
     return elements;
   }
 
+  /** An array of structures, each of which ends with tagged fields that nobody needs. */
+  structures<T>(leastBytes: number, read: (cursor: this) => T): T[] {
+    return this.compactArray(leastBytes, () => {
+      const structure = read(this);
+      this.taggedFields();
+      return structure;
+    });
+  }
+
   int32s(): number[] {
     return this.compactArray(4, () => this.int32());
   }
