@@ -1,11 +1,16 @@
+import { join } from "node:path";
 import { LISTENERS, NO_KAFKA, SHARED_KAFKA, startKafka, type Kafka } from "./broker.ts";
 import { missingTools } from "./kafka-jars.ts";
 
 /** Run by `node --test` once, around all test files: one Kafka for all of them. */
 
+/** Hundreds of processes load the same sources: compiled once, they start in a third of the time. */
+const COMPILED = join(import.meta.dirname, "../../node_modules/.cache/compiled");
+
 let kafka: Kafka | undefined;
 
 export async function globalSetup(): Promise<void> {
+  process.env["NODE_COMPILE_CACHE"] ??= COMPILED;
   if (process.env["KAFKA_BOOTSTRAP_SERVERS"] !== undefined) return;
   const why = await missingTools();
   if (why !== undefined) {
