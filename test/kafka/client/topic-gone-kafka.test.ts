@@ -29,6 +29,9 @@ function open(
   return consumer;
 }
 
+const values = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+
 /** Polls until there are so many messages; resolves to their values, and stages what comes. */
 async function read(consumer: KafkaConsumer, count: number): Promise<string[]> {
   const values: string[] = [];
@@ -61,8 +64,6 @@ kafkaTest("a topic that is deleted holds up no commit of another one", async (ka
 
 kafkaTest("a topic that is made again is read from its beginning, and committed", async (kafka) => {
   const topic = await kafka.createTopic();
-  const values = (prefix: string, count: number): string[] =>
-    Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
   const group = kafka.name("group");
   await fill(
     kafka,
@@ -102,7 +103,7 @@ kafkaTest(
     await fill(
       kafka,
       topic,
-      Array.from({ length: 5 }, (_, index) => ({ value: `old-${index}` })),
+      values("old", 5).map((value) => ({ value })),
     );
     let committed: ReadonlyMap<Partition, number> | undefined;
     await using consumer = open(kafka, group, [topic], {
@@ -124,22 +125,21 @@ kafkaTest(
 
 kafkaTest("a topic that is made again with fewer partitions is read on", async (kafka) => {
   const topic = await kafka.createTopic({ partitions: 3 });
-  const values = (prefix: string) => [0, 1, 2].map((index) => `${prefix}-${index}`);
   await fill(
     kafka,
     topic,
-    values("old").map((value, partition) => ({ partition, value })),
+    values("old", 3).map((value, partition) => ({ partition, value })),
   );
   await using consumer = open(kafka, kafka.name("group"), [topic]);
-  assert.deepEqual((await read(consumer, 3)).toSorted(), values("old"));
+  assert.deepEqual((await read(consumer, 3)).toSorted(), values("old", 3));
   await kafka.admin.deleteTopics({ topics: [topic] });
   await kafka.createTopic({ name: topic });
   await fill(
     kafka,
     topic,
-    values("new").map((value) => ({ value })),
+    values("new", 3).map((value) => ({ value })),
   );
-  assert.deepEqual(await read(consumer, 3), values("new"));
+  assert.deepEqual(await read(consumer, 3), values("new", 3));
   const startedMs = performance.now();
   while (consumer.tell().size > 1) await consumer.poll({ timeoutMs: 200 });
   assert.deepEqual([...consumer.tell()], [[Partition.of(topic, 0), 3]]);
