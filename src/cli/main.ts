@@ -37,9 +37,16 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ],
 ]);
 
+const EXAMPLES = `Examples:
+  arroyo run ./pipeline.ts --topic orders --group billing --bootstrap-servers localhost:9092 --dlq orders-dlq
+  arroyo run ./pipeline.ts --topic orders --local ./data --dashboard 8088
+  arroyo healthcheck /tmp/health.txt --max-age 320s
+  arroyo dlq replay --from orders-dlq --to orders --bootstrap-servers localhost:9092 --limit 10
+`;
+
 function help(): string {
   const rows = [...COMMANDS.values()].map(({ usage, summary }) => `  ${usage}\n      ${summary}\n`);
-  return `Usage: arroyo COMMAND\n\n${rows.join("")}\n  --help, --version\n\narroyo COMMAND --help tells more.\n`;
+  return `Usage: arroyo COMMAND\n\n${rows.join("")}\n  --help, --version\n\n${EXAMPLES}\narroyo COMMAND --help tells more.\n`;
 }
 
 function version(): string {

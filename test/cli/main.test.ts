@@ -16,6 +16,9 @@ test("--help lists the commands; without a command it is shown as an error", () 
   assert.equal(stderr, "");
   assert.match(stdout, /healthcheck PATH \[--max-age DURATION\]/);
   assert.deepEqual(arroyo([]), { code: 2, stdout: "", stderr: stdout });
+  const [, examples = ""] = stdout.split("\nExamples:\n");
+  for (const command of ["run", "healthcheck", "dlq replay"])
+    assert.match(examples, RegExp(`^ {2}arroyo ${command} `, "m"));
 });
 
 test("an unknown command or flag is named with the nearest one, with exit code 2", () => {
