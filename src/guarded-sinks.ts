@@ -1,4 +1,4 @@
-import { writeLogLine, type Logger } from "./logger.ts";
+import { writeLogLine, type LogFields, type Logger } from "./logger.ts";
 import type { Metrics, MetricTags } from "./metrics/metrics.ts";
 import { MetricName } from "./metrics/names.ts";
 
@@ -32,27 +32,40 @@ class Guard {
   }
 }
 
-const loggers = new WeakMap<Logger, Logger>();
+const loggers = new WeakMap<Logger, GuardedLogger>();
 const sinks = new WeakMap<Metrics, Metrics>();
+
+class GuardedLogger implements Logger {
+  readonly #logger: Logger;
+  readonly #guard = new Guard("The logger");
+  /** Where it is counted, as soon as somebody has said where. */
+  metrics: Metrics | undefined;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  // Bound, since loggers are taken apart.
+  readonly debug: Logger["debug"] = (fields, message) => this.#call("debug", fields, message);
+  readonly info: Logger["info"] = (fields, message) => this.#call("info", fields, message);
+  readonly warn: Logger["warn"] = (fields, message) => this.#call("warn", fields, message);
+  readonly error: Logger["error"] = (fields, message) => this.#call("error", fields, message);
+
+  #call(level: keyof Logger, fields: LogFields, message: string): void {
+    if (this.#guard.run(() => this.#logger[level](fields, message)) || this.metrics === undefined) return;
+    guardedMetrics(this.metrics).increment(MetricName.SINK_ERRORS, 1, { sink: "logger" });
+  }
+}
 
 /** The same logger, that never throws. The same object gives the same result, and what is guarded already stays as it is. */
 export function guardedLogger(logger: Logger, metrics?: Metrics): Logger {
-  const before = loggers.get(logger);
-  if (before !== undefined) return before;
-  const guard = new Guard("The logger");
-  const call = (level: keyof Logger, fields: Readonly<Record<string, unknown>>, message: string): void => {
-    if (!guard.run(() => logger[level](fields, message)) && metrics !== undefined) {
-      guardedMetrics(metrics).increment(MetricName.SINK_ERRORS, 1, { sink: "logger" });
-    }
-  };
-  const guarded: Logger = {
-    debug: (fields, message) => call("debug", fields, message),
-    info: (fields, message) => call("info", fields, message),
-    warn: (fields, message) => call("warn", fields, message),
-    error: (fields, message) => call("error", fields, message),
-  };
-  loggers.set(logger, guarded);
-  loggers.set(guarded, guarded);
+  let guarded = loggers.get(logger);
+  if (guarded === undefined) {
+    guarded = new GuardedLogger(logger);
+    loggers.set(logger, guarded);
+    loggers.set(guarded, guarded);
+  }
+  guarded.metrics ??= metrics;
   return guarded;
 }
 

@@ -1,5 +1,5 @@
 import { ConsumerError, EndOfPartition, OffsetOutOfRange } from "../errors.ts";
-import { limitedLogger } from "../log-limit.ts";
+import { limitedLogger, type LimitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import { checkOffset, checkOffsets } from "../message/offset.ts";
@@ -54,7 +54,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
   readonly vitals: Vitals = new Vitals();
   readonly #checks: ConsumerStateChecks;
   readonly #config: ResolvedConsumerConfig;
-  readonly #logger: Logger;
+  readonly #logger: LimitedLogger;
   readonly #metrics: Metrics;
   readonly #statistics: StatisticsMetrics;
   readonly #onStatistics: ((statistics: ConsumerStatistics) => void) | undefined;
@@ -267,6 +267,7 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#rereads.fail(new ConsumerError("The consumer was closed before it had read the message again."));
     this.#client.port.close();
     this.#client.release();
+    this.#logger.flush();
   }
 
   #receive(event: ConsumerEvent): void {

@@ -1,7 +1,7 @@
 import type { Delivery, Producer } from "../backend/producer.ts";
 import { deadlineAfter, systemClock } from "../clock.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
-import { limitedLogger } from "../log-limit.ts";
+import { limitedLogger, type LimitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { guardedCallback, guardedLogger, guardedMetrics } from "../guarded-sinks.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
@@ -44,7 +44,7 @@ export interface KafkaProducerOptions {
  * The contract is {@link Producer}'s. The configuration has librdkafka's keys: docs/configuration.md lists them.
  */
 export class KafkaProducer implements Producer<KafkaPayload> {
-  readonly #logger: Logger;
+  readonly #logger: LimitedLogger;
   readonly #client: ClientPort;
   readonly #accumulator: Accumulator;
   readonly #servers: string;
@@ -204,6 +204,7 @@ export class KafkaProducer implements Producer<KafkaPayload> {
     await abortable(this.#engineClosed.promise, deadline).catch(() => {});
     this.#client.port.close();
     this.#client.release();
+    this.#logger.flush();
   }
 
   #send(command: ProducerCommand, transfer: readonly ArrayBuffer[]): void {

@@ -1,5 +1,5 @@
 import type { Clock, ClockTimer } from "../clock.ts";
-import { limitedLogger } from "../log-limit.ts";
+import { limitedLogger, type LimitedLogger } from "../log-limit.ts";
 import type { Logger } from "../logger.ts";
 import type { Partition } from "../message/partition.ts";
 import type { Offsets } from "./storage.ts";
@@ -14,11 +14,13 @@ export interface StoredOffsetsOptions {
 /** Offsets that wait for the next automatic commit (`arroyo.enable.auto.commit`). */
 export class StoredOffsets {
   readonly #options: StoredOffsetsOptions;
+  readonly #logger: LimitedLogger;
   readonly #offsets = new Map<Partition, number>();
   #timer: ClockTimer | undefined;
 
   constructor(options: StoredOffsetsOptions) {
-    this.#options = { ...options, logger: limitedLogger(options.logger, options.clock) };
+    this.#options = options;
+    this.#logger = limitedLogger(options.logger, options.clock);
   }
 
   store(offsets: Offsets): void {
@@ -35,10 +37,7 @@ export class StoredOffsets {
       this.#options.commit(this.#offsets);
       this.#offsets.clear();
     } catch (error) {
-      this.#options.logger.warn(
-        { err: error },
-        "An automatic commit failed; its offsets go into the next one.",
-      );
+      this.#logger.warn({ err: error }, "An automatic commit failed; its offsets go into the next one.");
       this.#schedule();
     }
   }
@@ -53,6 +52,7 @@ export class StoredOffsets {
     this.flush();
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#logger.flush();
   }
 
   #schedule(): void {

@@ -5,7 +5,7 @@ import { ONCE_PER_SECOND, type CommitPolicy } from "../commit/policy.ts";
 import { DeadLetters } from "../dlq/dead-letters.ts";
 import type { DlqPolicy } from "../dlq/policy.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError } from "../errors.ts";
-import { limitedLogger } from "../log-limit.ts";
+import { limitedLogger, type LimitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { Topic } from "../message/topic.ts";
 import { MetricsBuffer } from "../metrics/buffer.ts";
@@ -97,6 +97,8 @@ export class StreamProcessor<T> implements AsyncDisposable {
   readonly #committer: Committer<T>;
   readonly #poller: Poller<T>;
   readonly #loop: Loop<T>;
+  /** For what can come with each message. */
+  readonly #limitedLogger: LimitedLogger;
   readonly #stuckTimeoutMs: number | undefined;
   #stoppedAtMs: number | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -140,9 +142,10 @@ export class StreamProcessor<T> implements AsyncDisposable {
             onError: (error) => this.#fail(error),
           });
     const inbox = new Inbox<T>(clock);
+    this.#limitedLogger = limitedLogger(logger, clock);
     const invalidMessages = new InvalidMessages(inbox, {
       clock,
-      logger: limitedLogger(logger, clock),
+      logger: this.#limitedLogger,
       metrics,
       events,
       deadLetters,
@@ -229,6 +232,7 @@ export class StreamProcessor<T> implements AsyncDisposable {
     await this.#attempt("close the consumer", () => this.#close());
     await this.#attempt("shut the factory down", async () => this.#context.factory.shutdown?.());
     this.#context.metrics.flush();
+    this.#limitedLogger.flush();
     signal?.removeEventListener("abort", shutDown);
     this.vitals.phase = this.#failure === undefined ? "ended" : "failed";
     this.#context.events.publish(ProcessorChannel.STOPPED, this.#failure ?? {});

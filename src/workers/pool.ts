@@ -1,7 +1,7 @@
 import type { ResourceLimits } from "node:worker_threads";
 import { systemClock, type Clock, type ClockTimer } from "../clock.ts";
 import { ConfigurationError, InvalidStateError, WorkerError } from "../errors.ts";
-import { limitedLogger } from "../log-limit.ts";
+import { limitedLogger, type LimitedLogger } from "../log-limit.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
 import { MetricName } from "../metrics/names.ts";
 import type { WorkerJob } from "./job.ts";
@@ -70,7 +70,7 @@ export class WorkerPool implements AsyncDisposable {
   readonly stallTimeoutMs: number;
   readonly #initializer: TaskName | undefined;
   readonly #resourceLimits: ResourceLimits | undefined;
-  readonly #logger: Logger;
+  readonly #logger: LimitedLogger;
   readonly #clock: Clock;
   readonly #posts = new Set<Post>();
   #queue: QueuedJob[] = [];
@@ -121,6 +121,7 @@ export class WorkerPool implements AsyncDisposable {
       job.failed(new InvalidStateError("The WorkerPool was closed before the work was done."), 0);
     }
     await Promise.all(ended);
+    this.#logger.flush();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -32,11 +32,15 @@ describe("an InvalidMessage", () => {
     await bench.settle();
     assert.equal(told(), 10);
     await bench.advance(60_000);
-    bench.consumer.send(P0, "bad");
+    assert.equal(told(), 11, "the last of them, when the minute is over");
+    bench.consumer.send(P0, ...Array.from({ length: 20 }, () => "bad"));
     await bench.settle();
-    assert.equal(told(), 11);
-    await bench.advance(1_000);
-    assert.equal(bench.metrics.count(MetricName.INVALID_MESSAGES), 51);
+    assert.equal(told(), 21);
+    bench.processor.signalShutdown();
+    await bench.settle();
+    assert.deepEqual(bench.ended, { error: undefined });
+    assert.equal(told(), 22, "and at the end");
+    assert.equal(bench.metrics.count(MetricName.INVALID_MESSAGES), 70);
   });
 
   it("whose commit is still to be made is committed in its turn, as a filtered message", async () => {
