@@ -1,13 +1,14 @@
 import { execFile, spawn, type ChildProcessByStdio } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
 import { DEFAULT_KAFKA_VERSION, kafkaJars } from "./kafka-jars.ts";
+import { ownPorts } from "./ports.ts";
 
 const run = promisify(execFile);
 
@@ -186,7 +187,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<Kafka> {
 
 async function tryToStart(version: string, jars: string, options: KafkaOptions): Promise<Kafka> {
   const count = options.brokers ?? 1;
-  const ports = await freePorts(count * (LISTENERS.length + 1));
+  const ports = await ownPorts(count * (LISTENERS.length + 1));
   const nodes = Array.from({ length: count }, (_, index) => {
     const [controller = 0, ...listeners] = ports.splice(0, LISTENERS.length + 1);
     const byListener = Object.fromEntries(LISTENERS.map((name, at) => [name, listeners[at]]));
@@ -305,22 +306,4 @@ function brokerProperties(
       'unsecuredLoginStringClaim_sub="broker";';
   }
   return properties;
-}
-
-/** Ports that are free now, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<Server>((resolve, reject) => {
-          const server = createServer();
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

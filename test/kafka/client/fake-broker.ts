@@ -48,13 +48,6 @@ export class FakeBroker {
     return new FakeBroker(server);
   }
 
-  /** A port that nothing listens on. */
-  static async freePort(): Promise<number> {
-    const broker = await FakeBroker.start();
-    await broker.close();
-    return broker.port;
-  }
-
   /** How requests of an RPC are treated from now on. Those that nobody treats are left without an answer. */
   on(apiKey: number, handler: Handler): void {
     this.#handlers.set(apiKey, handler);
