@@ -10,6 +10,8 @@ import {
   TransportError,
   UnsupportedBrokerError,
 } from "../../../src/kafka/client/transport-error.ts";
+import { MockClock } from "../../../src/testing/mock-clock.ts";
+import { ownPort } from "../ports.ts";
 import { clientConfig } from "./client-config.ts";
 import { apiVersionsBody, FakeBroker, frameOf, heartbeatBody } from "./fake-broker.ts";
 
@@ -132,13 +134,15 @@ test("a request that is not answered in time fails alone; the connection takes n
 
 test("an answer that comes after its request was given up does no harm to the others", async () => {
   await using broker = await FakeBroker.start();
-  const connection = await opened(broker);
+  const clock = new MockClock();
+  const connection = await opened(broker, { clock });
   const firstHasCome = broker.next(HEARTBEAT);
   const late = connection.request(Heartbeat, REQUEST, { timeoutMs: 20 });
   const first = await firstHasCome;
   const secondHasCome = broker.next(HEARTBEAT);
   const patient = connection.request(Heartbeat, REQUEST, LONG);
   const second = await secondHasCome;
+  clock.advance(20);
   await assert.rejects(late, named(/within 20 ms/));
 
   first.answer(heartbeatBody(1));
@@ -263,7 +267,7 @@ test("a connection can be closed while it is being made", async (t) => {
 
 test("connecting fails when nobody listens, when nobody answers, and when the answer is cut off", async (t) => {
   await t.test("nobody listens", async () => {
-    const port = await FakeBroker.freePort();
+    const port = await ownPort();
     await assert.rejects(connectionTo(port).open(), named(/cannot be connected to: connect ECONNREFUSED/));
   });
   await t.test("no such host", async () => {
@@ -285,10 +289,12 @@ test("connecting fails when nobody listens, when nobody answers, and when the an
   await t.test("nobody answers", async () => {
     await using broker = await FakeBroker.start();
     broker.on(API_VERSIONS, () => {});
-    await assert.rejects(
-      connectionTo(broker.port, { connectTimeoutMs: 30 }).open(),
-      named(/did not answer within 30 ms/),
-    );
+    const clock = new MockClock();
+    const isAsked = broker.next(API_VERSIONS);
+    const open = connectionTo(broker.port, { clock, connectTimeoutMs: 30 }).open();
+    await isAsked;
+    clock.advance(30);
+    await assert.rejects(open, named(/did not answer within 30 ms/));
   });
   await t.test("cut off", async () => {
     await using broker = await FakeBroker.start();
