@@ -1,6 +1,12 @@
 import { writeSync } from "node:fs";
+import { getEnvironmentData, setEnvironmentData } from "node:worker_threads";
+import { sentence } from "./log-sentence.ts";
 
 const STDERR = 2;
+/** Where threads find whether somebody at a terminal reads what they write there. */
+const AT_TERMINAL = "arroyo.stderr.terminal";
+/** Takes away what a progress line has left there. */
+const CLEAR_LINE = "\r\u001B[K";
 
 /** Named values of a log line; an error is `err`, as pino wants it. Never a payload, never a secret. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -33,19 +39,33 @@ function printable(value: unknown, depth: number = 0): unknown {
   return typeof value === "bigint" ? String(value) : value;
 }
 
-function line(level: string, fields: LogFields, message: string): string {
+function line(level: keyof Logger, fields: LogFields, message: string): string {
   const values: Record<string, unknown> = { level, time: new Date().toISOString(), msg: message };
   for (const [name, value] of Object.entries(fields)) values[name] = printable(value);
   return `${JSON.stringify(values)}\n`;
+}
+
+/** From now on {@link writeLogLine} writes sentences for a terminal, in this thread and in those that it starts. */
+export function writeForTerminal(): void {
+  setEnvironmentData(AT_TERMINAL, true);
 }
 
 /**
  * Writes a line straight to standard error, from any thread: what goes through the `process.stderr` of another thread is
  * seen only when the main thread is free. Returns false when it cannot be written, as when the pipe is full or closed.
  */
-export function writeLogLine(level: string, fields: LogFields, message: string): boolean {
+export function writeLogLine(
+  level: keyof Logger,
+  fields: LogFields,
+  message: string,
+  fileDescriptor: number = STDERR,
+): boolean {
+  const isAtTerminal = getEnvironmentData(AT_TERMINAL) === true;
+  const text = isAtTerminal
+    ? `${CLEAR_LINE}${sentence(level, fields, message)}\n`
+    : line(level, fields, message);
   try {
-    writeSync(STDERR, line(level, fields, message));
+    writeSync(fileDescriptor, text);
     return true;
   } catch {
     return false;

@@ -1,5 +1,5 @@
 import type { ReplayOutcome, ReplayProgress } from "../dlq/replay.ts";
-import type { Logger } from "../logger.ts";
+import { writeForTerminal, type Logger } from "../logger.ts";
 import type { Topic } from "../message/topic.ts";
 import { formatDuration } from "./duration.ts";
 import { count, perSecond, ProgressLine } from "./progress-line.ts";
@@ -22,6 +22,7 @@ export class ReplayReport {
     this.#from = from.name;
     this.#to = to.name;
     this.#json = json;
+    if (this.#line.terminal) writeForTerminal();
   }
 
   /** How often to tell the progress, in ms. */

@@ -2,7 +2,8 @@ import { clearInterval, setInterval } from "node:timers";
 import { inspect } from "node:util";
 import type { Consumer } from "../backend/consumer.ts";
 import { ArroyoError } from "../errors.ts";
-import { stderrLogger, type LogFields, type Logger } from "../logger.ts";
+import { sentence } from "../log-sentence.ts";
+import { stderrLogger, writeForTerminal, type Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { MetricName } from "../metrics/names.ts";
 import { formatDuration } from "./duration.ts";
@@ -23,6 +24,8 @@ export class RunReport {
 
   constructor(json: boolean) {
     this.#json = json;
+    // What other threads say while this one is blocked must not look different, nor stand behind the progress.
+    if (this.#sentences) writeForTerminal();
   }
 
   get #sentences(): boolean {
@@ -32,11 +35,11 @@ export class RunReport {
   get logger(): Logger {
     if (!this.#sentences) return stderrLogger;
     const say =
-      (level: string) =>
-      (fields: LogFields, message: string): void =>
-        this.#line.say(`${level}${message}${described(fields)}`);
-    const debug = process.env["ARROYO_LOG"] === "debug" ? say("debug: ") : () => {};
-    return { debug, info: say(""), warn: say("warning: "), error: say("error: ") };
+      (level: keyof Logger): Logger["info"] =>
+      (fields, message) =>
+        this.#line.say(sentence(level, fields, message));
+    const debug = process.env["ARROYO_LOG"] === "debug" ? say("debug") : () => {};
+    return { debug, info: say("info"), warn: say("warn"), error: say("error") };
   }
 
   note(message: string): void {
@@ -96,13 +99,4 @@ export class RunReport {
 
 function counted(value: number, what: string): string {
   return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
-}
-
-function described(fields: LogFields): string {
-  const shown = Object.entries(fields).flatMap(([name, value]) => {
-    if (value === undefined) return [];
-    if (value instanceof Error) return `${name}: ${value.message}`;
-    return `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`;
-  });
-  return shown.length === 0 ? "" : ` (${shown.join(", ")})`;
 }

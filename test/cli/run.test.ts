@@ -54,8 +54,11 @@ class Running implements Disposable {
   readonly lines: string[] = [];
   stderr = "";
 
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [MAIN, "run", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  constructor(args: readonly string[], { atTerminal = false }: { readonly atTerminal?: boolean } = {}) {
+    // To the command, what somebody reads at a terminal differs in nothing else.
+    const terminal = ["--import", "data:text/javascript,process.stderr.isTTY = true"];
+    const command = [...(atTerminal ? terminal : []), MAIN, "run", ...args];
+    this.#child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
       this.#child.emit("line");
@@ -170,15 +173,16 @@ describe("arroyo run", () => {
     assert.equal(broker.committedOffsets("g").get(Partition.of("orders", 0)), 3);
   });
 
-  test("--stuck-timeout: a pipeline that blocks its thread says where", async () => {
-    const data = join(folder, "stuck");
-    {
-      await using broker = await LocalBroker.open(data, { logger: silentLogger });
-      await broker.createTopic("orders", 1);
-      await broker.producer().produce("orders", new KafkaPayload(null, "x"));
-    }
-    const free = join(data, "free");
-    const blocking = moduleWith(`
+  for (const atTerminal of [false, true])
+    test(`--stuck-timeout: a pipeline that blocks its thread says where, ${atTerminal ? "to somebody at a terminal" : "as JSON"}`, async () => {
+      const data = join(folder, `stuck-${atTerminal}`);
+      {
+        await using broker = await LocalBroker.open(data, { logger: silentLogger });
+        await broker.createTopic("orders", 1);
+        await broker.producer().produce("orders", new KafkaPayload(null, "x"));
+      }
+      const free = join(data, "free");
+      const blocking = moduleWith(`
       import { existsSync } from "node:fs";
       function blockForSeconds() {
         while (!existsSync(${JSON.stringify(free)}));
@@ -186,15 +190,18 @@ describe("arroyo run", () => {
         return 0;
       }
       export default pipeline().map(blockForSeconds).commit();`);
-    const args = ["--topic", "orders", "--local", data, "--stuck-timeout", "500ms"];
-    using running = new Running([blocking, ...args]);
-    await running.complains(
-      /"msg":"The main thread has not polled .* blocked here\."[^\n]*at blockForSeconds/,
-    );
-    writeFileSync(free, "");
-    await running.line("free");
-    assert.equal(await running.end("SIGTERM"), 0, running.stderr);
-  });
+      const args = ["--topic", "orders", "--local", data, "--stuck-timeout", "500ms"];
+      using running = new Running([blocking, ...args], { atTerminal });
+      await running.complains(
+        atTerminal
+          ? /\[Kerror: The main thread has not polled .* blocked here\. \(thread: arroyo-watch\)\n {4}at blockForSeconds/
+          : /"msg":"The main thread has not polled .* blocked here\."[^\n]*at blockForSeconds/,
+      );
+      writeFileSync(free, "");
+      await running.line("free");
+      assert.equal(await running.end("SIGTERM"), 0, running.stderr);
+      if (atTerminal) assert.doesNotMatch(running.stderr, /^\{/m);
+    });
 
   test("a topic that the embedded broker lacks is named with those that it has", async () => {
     const data = join(folder, "other");

@@ -2,7 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import { Vitals } from "../../backend/vitals.ts";
 import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
-import type { Logger } from "../../logger.ts";
+import type { Logger, writeLogLine } from "../../logger.ts";
 import type { ResolvedConsumerConfig } from "../config.ts";
 import { whenAborted } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
@@ -30,7 +30,7 @@ import type {
 import { Rereader } from "./rereader.ts";
 import { serializeError, type SerializedError } from "./serialized-error.ts";
 import { ConsumerStatisticsCollector } from "./statistics-consumer.ts";
-import { writeToStderr } from "./stderr-line.ts";
+import { SilenceNotice } from "./silence-notice.ts";
 import { StoredOffsets } from "./stored-offsets.ts";
 import { SubscribedTopics } from "./subscribed-topics.ts";
 
@@ -46,6 +46,8 @@ export interface ConsumerEngineOptions {
   /** Where tokens for OAUTHBEARER come in. */
   readonly tokens?: MessagePort | undefined;
   readonly clock: Clock;
+  /** How a line is written to standard error from this thread. */
+  readonly writeLine?: typeof writeLogLine | undefined;
 }
 
 interface Subscribed {
@@ -67,6 +69,7 @@ export class ConsumerEngine {
   readonly #commits: CommitQueue;
   readonly #stored: StoredOffsets;
   readonly #watch: PollWatch;
+  readonly #silence: SilenceNotice;
   readonly #vitals: Vitals;
   readonly #closed = new AbortController();
   #closing = false;
@@ -145,6 +148,12 @@ export class ConsumerEngine {
     this.#watch = new PollWatch(options.polls, config["max.poll.interval.ms"], clock, () =>
       this.#pollExpired(),
     );
+    this.#silence = new SilenceNotice({
+      groupId: config["group.id"],
+      limitMs: config["max.poll.interval.ms"],
+      logger: this.#logger,
+      writeLine: options.writeLine,
+    });
     this.#holdings = new Holdings({
       fetcher: this.#fetcher,
       topicIdOf: (topic) => idOf(this.#cluster.topic(topic)),
@@ -282,7 +291,10 @@ export class ConsumerEngine {
       revoke: (session, partitions, drainMs, commitMs) =>
         this.#holdings.revoke(session, partitions, drainMs, commitMs),
       lost: (session, partitions, reason) => {
-        if (this.#vitals.member === "member") this.#vitals.member = "lost";
+        if (this.#vitals.member === "member") {
+          this.#vitals.member = "lost";
+          this.#silence.lost(reason, this.#watch.silentMs);
+        }
         return this.#holdings.lost(session, partitions, reason);
       },
       fatal: (error) => this.#fatal(error),
@@ -314,16 +326,9 @@ export class ConsumerEngine {
   }
 
   #pollExpired(): void {
-    const limitMs = this.#config["max.poll.interval.ms"];
-    const groupId = this.#config["group.id"];
-    const message =
-      `The main thread has not polled for ${limitMs} ms (max.poll.interval.ms): ` +
-      "this member leaves the group, and joins again when it polls.";
     this.#count("arroyo.consumer.kafka.poll_expired");
     this.#vitals.member = "expelled";
-    this.#subscribed?.member.expel(message);
-    // Whatever goes through the main thread would be seen only when it is free again.
-    if (!writeToStderr({ groupId, msg: message })) this.#logger.error({ groupId }, message);
+    this.#subscribed?.member.expel(this.#silence.expired());
   }
 
   #fatal(error: unknown): void {

@@ -43,6 +43,11 @@ export class PollWatch {
     this.#timer = undefined;
   }
 
+  /** How long the main thread has not polled, as far as was noticed. */
+  get silentMs(): number {
+    return this.#count() === this.#seen ? this.#clock.monotonicMs() - this.#seenAtMs : 0;
+  }
+
   #count(): number {
     return Atomics.load(this.#polls, 0);
   }

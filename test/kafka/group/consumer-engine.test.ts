@@ -31,11 +31,60 @@ kafkaTest("closing does not wait for a main thread that has not heard of its los
   // Nobody polls.
   await engine.next("lost");
   assert.equal(engine.vitals.member, "expelled");
+  assert.deepEqual(
+    engine.written.map(({ message }) => message),
+    [
+      "The main thread has not polled for 1000 ms (max.poll.interval.ms): this member leaves the group, and joins again when it polls.",
+    ],
+  );
   const startedMs = performance.now();
   engine.send({ type: "close", timeoutMs: 20_000 });
   await engine.next("closed");
   assert.ok(performance.now() - startedMs < 5_000);
 });
+
+for (const isBlocked of [true, false]) {
+  kafkaTest(
+    isBlocked
+      ? "a member that is out because its blocked main thread did not hand over says so from its own thread"
+      : "a member that is out because its drain took too long has nothing to say past a main thread that listens",
+    async (kafka) => {
+      const topic = await kafka.createTopic();
+      const config = configFor(kafka, {
+        "session.timeout.ms": 1_000,
+        "heartbeat.interval.ms": 200,
+        "max.poll.interval.ms": 2_500,
+      });
+      await using engine = new EngineDriver(config);
+      const polls = setInterval(() => engine.vitals.polled(), 100);
+      try {
+        engine.send({ type: "subscribe", subscription: { topics: [topic] } });
+        await engine.next("assigned");
+        await using other = new EngineDriver(config);
+        other.send({ type: "subscribe", subscription: { topics: [topic] } });
+        await engine.next("revoke");
+        // The hand-over is never answered.
+        if (isBlocked) clearInterval(polls);
+        const { reason } = await engine.next("lost");
+        assert.equal(reason, "the drain took longer than the group could wait (max.poll.interval.ms)");
+        assert.equal(engine.vitals.member, "lost");
+        assert.deepEqual(
+          engine.written.map(({ message, fields }) => [message, fields["reason"]]),
+          isBlocked
+            ? [
+                [
+                  "The assignment was lost while the main thread did not poll: this member joins again when it polls.",
+                  reason,
+                ],
+              ]
+            : [],
+        );
+      } finally {
+        clearInterval(polls);
+      }
+    },
+  );
+}
 
 kafkaTest("unsubscribing from a topic that is not there forgets it", async (kafka) => {
   const topic = await kafka.createTopic();

@@ -3,6 +3,7 @@ import { Vitals } from "../../../src/backend/vitals.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig } from "../../../src/kafka/config.ts";
 import { ConsumerEngine } from "../../../src/kafka/client/consumer-engine.ts";
+import type { LogFields } from "../../../src/logger.ts";
 import type { ConsumerCommand, ConsumerEvent } from "../../../src/kafka/client/protocol.ts";
 
 type EventOf<Type extends ConsumerEvent["type"]> = Extract<ConsumerEvent, { type: Type }>;
@@ -11,6 +12,8 @@ type EventOf<Type extends ConsumerEvent["type"]> = Extract<ConsumerEvent, { type
 export class EngineDriver implements AsyncDisposable {
   readonly #port: MessagePort;
   readonly vitals: Vitals = new Vitals();
+  /** What it has written straight to standard error. */
+  readonly written: { readonly fields: LogFields; readonly message: string }[] = [];
   readonly #events: ConsumerEvent[] = [];
   #waiting: (() => void)[] = [];
   #closed = false;
@@ -30,6 +33,7 @@ export class EngineDriver implements AsyncDisposable {
       port: port2,
       polls: this.vitals.buffer,
       clock: systemClock,
+      writeLine: (_level, fields, message) => this.written.push({ fields, message }) > 0,
     });
   }
 
