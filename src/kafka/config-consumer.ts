@@ -114,7 +114,10 @@ export const CONSUMER_SETTINGS = {
     default: 1_048_576,
     aliases: ["fetch.message.max.bytes"],
   },
-  /** How much may be prefetched, over all partitions, in KiB of uncompressed records. */
+  /**
+   * How much may be prefetched at most, over all partitions, in KiB of uncompressed records. It is 8 MiB as long as that
+   * keeps the loop busy.
+   */
   "queued.max.messages.kbytes": {
     type: "integer",
     min: 1,

@@ -89,7 +89,8 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
       options.onStatistics && guardedCallback("onStatistics", options.onStatistics, this.#metrics);
     this.vitals.maxPollIntervalMs = this.#config["max.poll.interval.ms"];
     this.#delivery = new Delivery({
-      credit: ({ topic, index }, bytes) => this.#send({ type: "credit", topic: topic.name, index, bytes }),
+      credit: ({ topic, index }, bytes, emptyAfter) =>
+        this.#send({ type: "credit", topic: topic.name, index, bytes, emptyAfter }),
       end: (partition, offset) => {
         if (this.#config["enable.partition.eof"]) this.#ends.push(new EndOfPartition(partition, offset));
       },
@@ -173,6 +174,8 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
         if (messages.length > 0) return messages;
         if (this.#ends.length > 0) continue;
         const leftMs = untilMs - performance.now();
+        const received = this.#delivery.emptyAfter();
+        if (received !== undefined) this.#send({ type: "empty", received });
         if (leftMs <= 0 || signal?.aborted === true) return [];
         // In turns, so that a long wait counts as polling without a timer of its own.
         await this.#waiter.wait(Math.min(leftMs, this.#aliveEveryMs), signal);

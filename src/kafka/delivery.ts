@@ -56,8 +56,11 @@ class PartitionDelivery {
 }
 
 export interface DeliveryEvents {
-  /** Bytes of a partition are consumed, or were dropped: as many may be fetched anew. */
-  credit(partition: Partition, bytes: number): void;
+  /**
+   * Bytes of a partition are consumed, or were dropped: as many may be fetched anew. With how many buffers have come, if
+   * nothing is left to deliver of them.
+   */
+  credit(partition: Partition, bytes: number, emptyAfter: number | undefined): void;
   /** Everything up to the high watermark was delivered; once for each position. */
   end(partition: Partition, offset: number): void;
   /**
@@ -77,6 +80,10 @@ export class Delivery {
   #turns: PartitionDelivery[] = [];
   readonly #events: DeliveryEvents;
   #epoch = 0;
+  /** Buffers that have come. */
+  #received = 0;
+  /** After how many it was last told that nothing is left; there is nothing at first. */
+  #toldEmptyAfter = 0;
 
   constructor(events: DeliveryEvents) {
     this.#events = events;
@@ -211,9 +218,10 @@ export class Delivery {
 
   /** Takes in what was fetched. Returns whether it was of use. */
   records(partition: Partition, records: FetchedRecords): boolean {
+    this.#received += 1;
     const state = this.#partitions.get(partition);
     if (state === undefined || state.epoch !== records.epoch) {
-      this.#events.credit(partition, records.bytes);
+      this.#credit(partition, records.bytes);
       return false;
     }
     state.highWatermark = records.highWatermark;
@@ -239,6 +247,13 @@ export class Delivery {
   get ready(): boolean {
     for (const state of this.#turns) if (state.ready) return true;
     return false;
+  }
+
+  /** After how many buffers nothing is left to deliver; undefined where there is something, or where that was said before. */
+  emptyAfter(): number | undefined {
+    if (this.#toldEmptyAfter === this.#received || this.ready) return undefined;
+    this.#toldEmptyAfter = this.#received;
+    return this.#received;
   }
 
   /**
@@ -299,7 +314,7 @@ export class Delivery {
     const reading = state.reading as FetchedRecords;
     state.decoder = undefined;
     state.reading = undefined;
-    this.#events.credit(state.partition, reading.bytes);
+    this.#credit(state.partition, reading.bytes);
     this.#moveTo(state, reading);
     return true;
   }
@@ -335,7 +350,11 @@ export class Delivery {
     state.queue.length = 0;
     state.decoder = undefined;
     state.reading = undefined;
-    if (bytes > 0) this.#events.credit(state.partition, bytes);
+    if (bytes > 0) this.#credit(state.partition, bytes);
+  }
+
+  #credit(partition: Partition, bytes: number): void {
+    this.#events.credit(partition, bytes, this.emptyAfter());
   }
 
   #state(partition: Partition): PartitionDelivery {

@@ -208,7 +208,10 @@ export class ConsumerEngine {
         this.#holdings.fetch(command.positions);
         break;
       case "credit":
-        this.#fetcher.credit({ topic: command.topic, index: command.index }, command.bytes);
+        this.#fetcher.credit(command, command.bytes, command.emptyAfter);
+        break;
+      case "empty":
+        this.#fetcher.emptied(command.received);
         break;
       case "commit":
         void this.#commit(command.id, command.offsets, command.timeoutMs);

@@ -15,7 +15,7 @@ import type { FetchTroubles } from "./fetch-troubles.ts";
 const RATIO_MARGIN = 1.2;
 
 /**
- * While less than this part of the budget waits for the main thread, it gets records as they are compressed, and
+ * While less than this part of the window waits for the main thread, it gets records as they are compressed, and
  * decompresses each batch in its turn. That takes half as much CPU time as here, since only one batch at a time has to be
  * in memory (5.3-7.6 against 11.2-11.5 s for 3 M messages of 0.8 kB, lz4, over all threads). Where more waits, the main
  * thread has other things to do and this one has time: it decompresses then.
@@ -39,7 +39,6 @@ export class FetchAnswers {
   readonly #context: FetchContext;
   readonly #troubles: FetchTroubles;
   readonly #lane: FetchLane;
-  readonly #enoughBytes: number;
   readonly #maxBytes: number;
 
   constructor(context: FetchContext, troubles: FetchTroubles, lane: FetchLane) {
@@ -47,7 +46,6 @@ export class FetchAnswers {
     this.#troubles = troubles;
     this.#lane = lane;
     const { config } = context;
-    this.#enoughBytes = config["queued.max.messages.kbytes"] * 1024 * MAIN_IS_BEHIND_SHARE;
     this.#maxBytes = config["receive.message.max.bytes"];
   }
 
@@ -103,6 +101,7 @@ export class FetchAnswers {
     }
     const expected = Math.ceil(records.length * partition.expansion);
     this.#context.budget.expect(partition.account, expected);
+    this.#context.window.expect(expected);
     const { offset: fromOffset, lastEpoch: fromEpoch } = partition;
     const { nextOffset, leaderEpoch } = walk;
     const handOver = { partition, fromOffset, fromEpoch, nextOffset, answer, expected };
@@ -161,11 +160,13 @@ export class FetchAnswers {
   /** Checks records and hands them over, unless fetching of the partition has ended or moved meanwhile. */
   handOver(handOver: HandOver): void {
     const { partition, fromOffset, fromEpoch } = handOver;
+    const { budget, window } = this.#context;
+    window.unexpect(handOver.expected);
     if (partition.handingOver === this.#lane) partition.handingOver = undefined;
     if (partition.ended) return;
-    this.#context.budget.unexpect(partition.account, handOver.expected);
+    budget.unexpect(partition.account, handOver.expected);
     const { records } = handOver.answer;
-    const mayStayCompressed = this.#context.budget.queued < this.#enoughBytes;
+    const mayStayCompressed = budget.queued < window.bytes * MAIN_IS_BEHIND_SHARE;
     let fetched: FetchedBatches;
     try {
       fetched = this.#read(handOver, mayStayCompressed);
@@ -191,7 +192,8 @@ export class FetchAnswers {
     if (batches.length === 0) {
       this.#context.events.progress(progress);
     } else {
-      this.#context.budget.queue(partition.account, bytes);
+      budget.queue(partition.account, bytes);
+      window.handedOver();
       const maxBatchBytes = this.#maxBytes;
       this.#context.events.records({ ...progress, buffer, batches, fromOffset, maxBatchBytes, bytes });
     }

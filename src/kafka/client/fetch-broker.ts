@@ -82,7 +82,9 @@ export class FetchBroker {
   land(partition: FetchPartition): void {
     partition.flight = undefined;
     this.#context.budget.unexpect(partition.account, partition.asked);
+    this.#context.window.unexpect(partition.windowed);
     partition.asked = 0;
+    partition.windowed = 0;
   }
 
   /** Something has changed that may allow another request. */
@@ -98,7 +100,7 @@ export class FetchBroker {
 
   /** What a lane may ask for now; undefined for nothing. Whoever is not ready yet wakes the lanes when it is. */
   plan(lane: FetchLane): FetchPlan | undefined {
-    const { clock, config } = this.#context;
+    const { clock, config, budget, window } = this.#context;
     const now = clock.monotonicMs();
     if (now < this.#notBeforeMs) {
       this.#wakeAt(this.#notBeforeMs);
@@ -113,6 +115,7 @@ export class FetchBroker {
     }
     let asks: Ask[] = [];
     let isBehind = false;
+    let room = window.room(budget.queued);
     for (const partition of this.#partitions) {
       if (partition.flight !== undefined) continue;
       if (partition.handingOver !== undefined && partition.handingOver !== lane) continue;
@@ -122,6 +125,13 @@ export class FetchBroker {
       }
       const ask = this.#ask(partition);
       if (ask === undefined) continue;
+      if (partition.isBehind) {
+        if (room <= 0) {
+          window.wait(this);
+          continue;
+        }
+        room -= ask.expected;
+      }
       if (partition.tooLargeTries > 0) {
         asks = [{ ...ask, maxBytes: 1 }];
         maxWaitMs = 0;

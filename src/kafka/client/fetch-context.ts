@@ -5,6 +5,7 @@ import type { BrokerConnection } from "./connection.ts";
 import type { Cluster, ConnectionPurpose } from "./cluster.ts";
 import type { FetchBudget } from "./fetch-budget.ts";
 import type { FetchPartition } from "./fetch-partition.ts";
+import type { PrefetchWindow } from "./prefetch-window.ts";
 import type { FetchedRecords, FetchProgress, PartitionId } from "./protocol.ts";
 import type { SerializedError } from "./serialized-error.ts";
 
@@ -61,6 +62,7 @@ export interface FetchContext {
   readonly logger: Logger;
   readonly events: FetcherEvents;
   readonly budget: FetchBudget;
+  readonly window: PrefetchWindow;
   readonly isolationLevel: "read_uncommitted" | "read_committed";
   /** Aborts when the fetcher is closed. */
   readonly closed: AbortSignal;

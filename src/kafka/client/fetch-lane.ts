@@ -177,7 +177,7 @@ export class FetchLane {
     if (connection?.alive !== true || this.#context.closed.aborted) return undefined;
     const plan = this.#broker.plan(this);
     if (plan === undefined) return undefined;
-    const { clock, config, budget } = this.#context;
+    const { clock, config, budget, window } = this.#context;
     const timeoutMs = plan.maxWaitMs + config["socket.timeout.ms"];
     const outcome = connection.request(Fetch, [this.#request(plan)], { timeoutMs }).then(
       (response): FlightOutcome => ({ response }),
@@ -193,6 +193,10 @@ export class FetchLane {
       partition.flight = flight;
       partition.asked = expected;
       budget.expect(partition.account, expected);
+      if (partition.isBehind) {
+        partition.windowed = expected;
+        window.expect(expected);
+      }
     }
     this.#flight = flight;
     this.#broker.watch();

@@ -59,6 +59,8 @@ export class FetchPartition implements PartitionId {
   flight: Flight | undefined;
   /** What `flight` may bring, as it stands in the account. */
   asked = 0;
+  /** What of `asked` counts in the window. */
+  windowed = 0;
   /** The lane that checks and hands over the last answer. Until it has, no other lane may fetch: order would be lost. */
   handingOver: FetchLane | undefined;
 

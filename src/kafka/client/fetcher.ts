@@ -8,6 +8,7 @@ import { FetchPartition } from "./fetch-partition.ts";
 import { FetchPlacement } from "./fetch-placement.ts";
 import { FetchTroubles } from "./fetch-troubles.ts";
 import { MetadataRefresher } from "./metadata-refresher.ts";
+import { PrefetchWindow } from "./prefetch-window.ts";
 import { partitionKey, type FetchPosition, type PartitionId } from "./protocol.ts";
 import type { PartitionFetching } from "./statistics-consumer.ts";
 
@@ -31,8 +32,8 @@ export interface FetcherOptions {
 /**
  * Fetches partitions from whoever leads them, ahead of their being consumed, and hands over checked, uncompressed record
  * batches in order. Whatever happens to a partition, its leader or a connection, the next batch is the one after the last;
- * when that one cannot be had, an event says so. It prefetches up to `queued.max.messages.kbytes`, divided fairly (see
- * {@link FetchBudget}), and goes on as consumed bytes come back as credit.
+ * when that one cannot be had, an event says so. It prefetches what is worth it (see {@link PrefetchWindow}), up to
+ * `queued.max.messages.kbytes`, divided fairly (see {@link FetchBudget}), and goes on as consumed bytes come back as credit.
  */
 export class Fetcher {
   readonly #context: FetchContext;
@@ -45,9 +46,12 @@ export class Fetcher {
 
   constructor(options: FetcherOptions) {
     const { cluster, config, clock } = options;
+    const limitBytes = config["queued.max.messages.kbytes"] * 1024;
+    const fetchBytes = config["max.partition.fetch.bytes"];
     this.#context = {
       ...options,
-      budget: new FetchBudget(config["queued.max.messages.kbytes"] * 1024),
+      budget: new FetchBudget(limitBytes),
+      window: new PrefetchWindow({ clock, limitBytes, fetchBytes }),
       isolationLevel: config["isolation.level"],
       closed: this.#closing.signal,
       partition: (topicId, index) => this.#placement.partition(topicId, index),
@@ -99,10 +103,23 @@ export class Fetcher {
   /**
    * Bytes that were handed over are consumed, or were dropped. Each buffer is given back exactly once, whatever has become
    * of its partition and epoch.
+   *
+   * @param emptyAfter how many buffers the receiver has had, if it has nothing more of them to consume.
    */
-  credit(id: PartitionId, bytes: number): void {
+  credit(id: PartitionId, bytes: number, emptyAfter?: number): void {
+    const { budget, window } = this.#context;
     const key = partitionKey(id);
-    if (this.#context.budget.credit(key, bytes)) this.#partitions.get(key)?.broker?.wake();
+    const isFetched = budget.credit(key, bytes);
+    if (emptyAfter !== undefined) window.emptied(emptyAfter);
+    window.freed(budget.queued);
+    if (isFetched) this.#partitions.get(key)?.broker?.wake();
+  }
+
+  /** The receiver has nothing to consume, of so many buffers that it has had: what it has is of no use to it now. */
+  emptied(received: number): void {
+    const { budget, window } = this.#context;
+    window.emptied(received);
+    window.freed(budget.queued);
   }
 
   isFetching(id: PartitionId): boolean {

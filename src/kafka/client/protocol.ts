@@ -70,7 +70,16 @@ export type ConsumerCommand =
   | { readonly type: "subscribe"; readonly subscription: SubscriptionRequest }
   | { readonly type: "unsubscribe" }
   | { readonly type: "fetch"; readonly positions: readonly FetchPosition[] }
-  | { readonly type: "credit"; readonly topic: string; readonly index: number; readonly bytes: number }
+  | {
+      readonly type: "credit";
+      readonly topic: string;
+      readonly index: number;
+      readonly bytes: number;
+      /** See `Fetcher.credit`. */
+      readonly emptyAfter: number | undefined;
+    }
+  /** Nothing can be delivered of all that has come: so many buffers. */
+  | { readonly type: "empty"; readonly received: number }
   | {
       readonly type: "commit";
       readonly id: number;

@@ -10,6 +10,8 @@ const B = Partition.of("t", 1);
 interface Fixture {
   readonly delivery: Delivery;
   readonly credits: Map<Partition, number>;
+  /** What came with each credit: after how many buffers nothing is left. */
+  readonly emptyAfter: (number | undefined)[];
   readonly ends: string[];
   readonly passed: string[];
   /** Takes what is there, as `partition@offset=value`. */
@@ -21,10 +23,14 @@ interface Fixture {
 
 function fixture(...partitions: Partition[]): Fixture {
   const credits = new Map<Partition, number>();
+  const emptyAfter: (number | undefined)[] = [];
   const ends: string[] = [];
   const passed: string[] = [];
   const delivery = new Delivery({
-    credit: (partition, bytes) => credits.set(partition, (credits.get(partition) ?? 0) + bytes),
+    credit: (partition, bytes, empty) => {
+      credits.set(partition, (credits.get(partition) ?? 0) + bytes);
+      emptyAfter.push(empty);
+    },
     end: (partition, offset) => ends.push(`${partition}@${offset}`),
     passed: (partition) => passed.push(`${partition}@${delivery.passed(partition)}`),
   });
@@ -36,6 +42,7 @@ function fixture(...partitions: Partition[]): Fixture {
   return {
     delivery,
     credits,
+    emptyAfter,
     ends,
     passed,
     epochs,
@@ -109,6 +116,26 @@ test("nothing of a partition that is held for a revocation, or was taken away, i
   const late = feed(A, 2, ["a2"]);
   assert.equal(credits.get(A), bytes + late);
   assert.deepEqual(take(), []);
+});
+
+test("it is told once after how many buffers nothing is left: with the last one's credit, or when what waits is paused", () => {
+  const { delivery, take, feed, emptyAfter, epochs } = fixture(A, B);
+  assert.equal(delivery.emptyAfter(), undefined, "that there is nothing at first need not be said");
+  feed(A, 0, ["a"]);
+  feed(B, 0, ["b"]);
+  take();
+  assert.deepEqual(emptyAfter, [undefined, 2]);
+  assert.equal(delivery.emptyAfter(), undefined);
+  feed(A, 1, ["c"]);
+  assert.equal(delivery.emptyAfter(), undefined);
+  delivery.pause(A, true);
+  assert.equal(delivery.emptyAfter(), 3);
+  assert.equal(delivery.emptyAfter(), undefined);
+  feed(B, 1, ["late"], (epochs.get(B) ?? 0) - 1);
+  assert.deepEqual(emptyAfter, [undefined, 2, 4], "what is dropped has come, too");
+  delivery.pause(A, false);
+  take();
+  assert.deepEqual(emptyAfter, [undefined, 2, 4, undefined]);
 });
 
 test("the position goes on over batches without records, behind the records before them", () => {
