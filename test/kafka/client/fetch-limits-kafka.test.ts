@@ -34,18 +34,24 @@ async function write(
 
 kafkaTest('a broker waits for "fetch.min.bytes", but no longer than "fetch.wait.max.ms"', async (kafka) => {
   const topic = await kafka.createTopic();
-  await using fetch = new RealFetch(kafka.bootstrapServers, {
-    "fetch.min.bytes": 50_000,
-    "fetch.wait.max.ms": 1_500,
-  });
-  await fetch.startAll(topic);
-  await fetch.until("the end", () => fetch.progress.length > 0);
+  const waiting = async (waitMaxMs: number): Promise<RealFetch> => {
+    const fetch = new RealFetch(kafka.bootstrapServers, {
+      "fetch.min.bytes": 50_000,
+      "fetch.wait.max.ms": waitMaxMs,
+    });
+    await fetch.startAll(topic);
+    return fetch;
+  };
+  await using short = await waiting(1_500);
+  await short.until("the end", () => short.progress.length > 0);
   await write(kafka, topic, 1, 1, 1_000);
-  await fetch.until("a little", () => fetch.positions.get(0) === 1);
-  assert.ok(fetch.answers.at(-1)!.ms >= 1_400, "it was waited for more");
+  await short.until("a little", () => short.positions.get(0) === 1);
+  assert.ok(short.answers.at(-1)!.ms >= 1_400, "it was waited for more");
+
+  // It is not the end of this wait that brings them: it is longer than the test.
+  await using long = await waiting(300_000);
   await write(kafka, topic, 1, 1, 60_000);
-  await fetch.until("enough", () => fetch.positions.get(0) === 2);
-  assert.ok(fetch.answers.at(-1)!.ms < 1_400, "enough is sent at once");
+  await long.until("enough", () => long.positions.get(0) === 2);
 });
 
 kafkaTest('"max.partition.fetch.bytes" and "fetch.max.bytes" bound what an answer brings', async (kafka) => {

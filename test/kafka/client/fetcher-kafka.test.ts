@@ -6,6 +6,9 @@ import { RealFetch, testProducer, type Compression } from "./real-fetch.ts";
 const range = (count: number, from = 0): number[] =>
   Array.from({ length: count }, (_, index) => from + index);
 
+/** What does not come before a poll's end does not come in time for the test. */
+const LONG_POLL = { "fetch.wait.max.ms": 300_000 };
+
 kafkaTest("records of every compression come as they were written, in order, each once", async (kafka) => {
   const topic = await kafka.createTopic({ partitions: 2 });
   await using fetch = new RealFetch(kafka.bootstrapServers);
@@ -68,7 +71,7 @@ kafkaTest("limits far below the size of a batch do not stop anything", async (ka
 
 kafkaTest("an empty topic is waited for, and its first record comes at once", async (kafka) => {
   const topic = await kafka.createTopic({ partitions: 4 });
-  await using fetch = new RealFetch(kafka.bootstrapServers, { "fetch.wait.max.ms": 20_000 });
+  await using fetch = new RealFetch(kafka.bootstrapServers, LONG_POLL);
   const partitions = await fetch.know(topic);
   assert.deepEqual(
     [...(await fetch.offsets(partitions, "latest")).values()].map(({ offset }) => offset),
@@ -79,9 +82,7 @@ kafkaTest("an empty topic is waited for, and its first record comes at once", as
   const producer = testProducer(kafka.bootstrapServers);
   try {
     await producer.send({ messages: [{ topic, partition: 2, value: "first" }] });
-    const startedAt = performance.now();
     await fetch.until("the record", () => fetch.records.length === 1);
-    assert.ok(performance.now() - startedAt < 5_000);
   } finally {
     await producer.close();
   }
@@ -100,18 +101,16 @@ kafkaTest("a seek and a new partition do not wait for the broker's long poll", a
   } finally {
     await producer.close();
   }
-  await using fetch = new RealFetch(kafka.bootstrapServers, { "fetch.wait.max.ms": 20_000 });
+  await using fetch = new RealFetch(kafka.bootstrapServers, LONG_POLL);
   await fetch.know(topic);
   const position = { topic, leaderEpoch: -1 };
   fetch.fetcher.start([{ ...position, index: 0, offset: 0, epoch: 1 }]);
   await fetch.until("the end", () => fetch.positions.get(0) === 10);
-  const startedAt = performance.now();
   fetch.fetcher.start([{ ...position, index: 1, offset: 0, epoch: 1 }]);
   await fetch.until("the other partition", () => fetch.positions.get(1) === 10);
   fetch.records.length = 0;
   fetch.fetcher.start([{ ...position, index: 0, offset: 4, epoch: 2 }]);
   await fetch.until("the sought records", () => fetch.records.length > 0);
-  assert.ok(performance.now() - startedAt < 5_000);
   assert.deepEqual(
     fetch.messages(0),
     range(6, 4).map((offset) => `${offset}:${offset}`),

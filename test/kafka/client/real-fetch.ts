@@ -22,7 +22,7 @@ import { silentLogger } from "../../../src/logger.ts";
 import { messagesOf } from "./fetch-harness.ts";
 
 /** How long a test waits for something to happen. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 55_000;
 
 /** A Fetcher on a real Kafka, that notes what it is told. */
 export class RealFetch implements AsyncDisposable {

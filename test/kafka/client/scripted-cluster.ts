@@ -201,7 +201,7 @@ export class ScriptedCluster implements FetchCluster {
     if (call !== undefined) return call;
     return await new Promise((resolve, reject) => {
       // On the real clock: nothing but the test's end depends on it.
-      const timer = setTimeout(() => reject(new Error("No request has come.")), 5_000);
+      const timer = setTimeout(() => reject(new Error("No request has come.")), 30_000);
       this.#waiting = (arrived) => {
         clearTimeout(timer);
         resolve(arrived);

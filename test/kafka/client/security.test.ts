@@ -239,13 +239,18 @@ securedKafkaTest(
     try {
       const nodeId = await cluster.coordinator("nobody");
       const used = new Set<BrokerConnection>();
-      const untilMs = performance.now() + 2 * SHORT_SESSION_MS;
-      while (performance.now() < untilMs) {
+      let [beforeMs, nowMs] = [performance.now(), performance.now()];
+      while (used.size < 3) {
+        [beforeMs, nowMs] = [nowMs, performance.now()];
         const connection = await cluster.connection(nodeId, "group");
         used.add(connection);
-        await connection.request(Heartbeat, [...HEARTBEAT], { timeoutMs: 30_000 });
+        try {
+          await connection.request(Heartbeat, [...HEARTBEAT], { timeoutMs: 30_000 });
+        } catch (error) {
+          // None but when the machine has stood still for so long that the session ended meanwhile.
+          if (performance.now() - beforeMs < SHORT_SESSION_MS / 20) throw error;
+        }
       }
-      assert.ok(used.size >= 2, `${used.size} connection`);
     } finally {
       await cluster.close();
     }

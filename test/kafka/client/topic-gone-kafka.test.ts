@@ -52,14 +52,12 @@ kafkaTest("a topic that is deleted holds up no commit of another one", async (ka
   assert.deepEqual((await read(consumer, 2)).toSorted(), ["gone", "kept"]);
   await kafka.admin.deleteTopics({ topics: [gone] });
   // The coordinator may take a moment to forget it, and then it is given a moment to learn of it.
-  const startedMs = performance.now();
   let committed = await consumer.commitOffsets();
   while (committed.size === 2) {
     consumer.stageOffsets(committed);
     committed = await consumer.commitOffsets();
   }
   assert.deepEqual(committed, new Map([[Partition.of(kept, 0), 1]]));
-  assert.ok(performance.now() - startedMs < 20_000);
 });
 
 kafkaTest("a topic that is made again is read from its beginning, and committed", async (kafka) => {
@@ -140,9 +138,7 @@ kafkaTest("a topic that is made again with fewer partitions is read on", async (
     values("new", 3).map((value) => ({ value })),
   );
   assert.deepEqual(await read(consumer, 3), values("new", 3));
-  const startedMs = performance.now();
+  // A poll would fail if nobody had taken the partitions back for half a minute.
   while (consumer.tell().size > 1) await consumer.poll({ timeoutMs: 200 });
   assert.deepEqual([...consumer.tell()], [[Partition.of(topic, 0), 3]]);
-  // It is told to the user as an error when nobody has taken the partitions back for half a minute.
-  assert.ok(performance.now() - startedMs < 20_000);
 });

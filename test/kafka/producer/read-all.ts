@@ -12,7 +12,7 @@ export interface ReadRecord {
 }
 
 const LOG_APPEND_TIME = 0x08;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 55_000;
 
 const text = (bytes: Buffer | null): string | null => bytes?.toString() ?? null;
 
