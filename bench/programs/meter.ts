@@ -1,3 +1,4 @@
+import { Gap } from "./gap.ts";
 import { peakMegabytes, printSample } from "./sample.ts";
 
 /** What a measured program is told by its environment. */
@@ -29,10 +30,13 @@ export class Meter {
   #startedMs = 0;
   #startedCpu: NodeJS.CpuUsage = { user: 0, system: 0 };
   #isOver = false;
+  /** Between two looks at the clock: what stands still is seen, and a single message costs nothing. */
+  readonly #gap = new Gap();
 
   /** Begins before the first message, where it is not enough to begin with it. */
   start(): void {
     this.#startedMs = performance.now();
+    this.#gap.look(this.#startedMs);
     this.#startedCpu = process.cpuUsage();
   }
 
@@ -41,7 +45,10 @@ export class Meter {
     if (this.#startedMs === 0) this.start();
     this.#seen++;
     if (this.#seen !== settings.messages && this.#seen % LOOK_EVERY !== 0) return false;
-    if (this.#isOver || (this.#seen < settings.messages && !this.#timeIsUp())) return false;
+    const nowMs = performance.now();
+    this.#gap.look(nowMs);
+    const isTimeUp = nowMs - this.#startedMs >= settings.seconds * 1_000;
+    if (this.#isOver || (this.#seen < settings.messages && !isTimeUp)) return false;
     this.#isOver = true;
     return true;
   }
@@ -57,11 +64,8 @@ export class Meter {
       seconds,
       nsPerMessage: (seconds / this.#seen) * 1e9,
       cpuNsPerMessage: (cpuSeconds / this.#seen) * 1e9,
+      longestGapMs: this.#gap.longestMs,
       peakMegabytes: peakMegabytes(),
     });
-  }
-
-  #timeIsUp(): boolean {
-    return performance.now() - this.#startedMs >= settings.seconds * 1_000;
   }
 }

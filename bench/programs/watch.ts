@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { startChild } from "./child.ts";
+import { Gap } from "./gap.ts";
 import { settings } from "./meter.ts";
 import { newTarget } from "./target.ts";
 import { printSample } from "./sample.ts";
@@ -11,33 +11,32 @@ import { printSample } from "./sample.ts";
 const LOOK_EVERY_MS = 20;
 const GRACE_MS = 2_000;
 
-const [command = "", ...args] = process.argv.slice(2);
 await using target = await newTarget();
-const child = spawn(command, args, {
-  stdio: ["ignore", "ignore", "inherit"],
-  env: { ...process.env, BENCH_TARGET: target.name },
-});
-const gone = once(child, "exit").then(() => true as const);
-process.on("exit", () => child.kill("SIGKILL"));
-process.once("SIGTERM", () => process.exit(1));
+const child = startChild(process.argv.slice(2), target.name, "ignore");
+const gone = child.gone.then(() => true as const);
 
+const gap = new Gap();
 let from = 0;
+let before = 0;
 let startedMs = 0;
 for (;;) {
   const count = await target.count();
   const nowMs = performance.now();
   const seconds = (nowMs - startedMs) / 1_000;
+  if (count > before) gap.look(nowMs);
+  before = count;
   if (startedMs === 0) {
     if (count > 0) [from, startedMs] = [count, nowMs];
   } else if (count >= settings.messages || seconds >= settings.seconds) {
-    printSample({ messages: count - from, seconds });
+    gap.look(nowMs);
+    printSample({ messages: count - from, seconds, longestGapMs: gap.longestMs });
     break;
   }
   const soon = new Promise<false>((resolve) => setTimeout(() => resolve(false), LOOK_EVERY_MS));
   if (await Promise.race([gone, soon]))
-    throw new Error(`${command} ended with ${child.exitCode} when ${count} messages had arrived`);
+    throw new Error(`It ended with ${child.process.exitCode} when ${count} messages had arrived`);
 }
-child.kill();
-const kill = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
+child.process.kill();
+const kill = setTimeout(() => child.process.kill("SIGKILL"), GRACE_MS);
 await gone;
 clearTimeout(kill);
