@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startKafka } from "../test/kafka/broker.ts";
 import { DEFAULT_KAFKA_VERSION } from "../test/kafka/kafka-jars.ts";
+import { compiled, watched } from "./commands.ts";
 import { feedTopic, fillTopics, type BenchTopic } from "./fill.ts";
 import { buildPeers } from "./peers.ts";
 import { report } from "./report.ts";
@@ -16,6 +17,8 @@ const ALL = scenarios(12_000_000);
 const BROKER = { "log.retention.ms": "-1", "broker.session.timeout.ms": "30000" };
 /** What a machine has that does nothing, or has only just stopped. */
 const MOST_LOAD = 1;
+/** From when on it is said that nothing came. */
+const LONG_GAP_MS = 500;
 const HELP = `Usage: npm run bench -- [NAME...] [--peers] [--long] [--quick] [--runs N] [--seconds N] [--messages N] [--results DIR]
 
 Measures the library on a Kafka of its own, which is started here and stopped again. By default, all that takes no minutes:
@@ -116,7 +119,9 @@ async function measure(name: string, scenario: Scenario): Promise<Results> {
       timeoutMs: runSeconds * 1_000,
       onRun(run, contender, sample) {
         const shown = figure === undefined ? "" : `${written(figure.of(sample))} ${figure.unit}`;
-        process.stderr.write(`  run ${run + 1}/${ofThis}  ${contender.name.padEnd(36)} ${shown}\n`);
+        const { longestGapMs = 0 } = sample;
+        const stood = longestGapMs < LONG_GAP_MS ? "" : `, stood still for ${written(longestGapMs)} ms`;
+        process.stderr.write(`  run ${run + 1}/${ofThis}  ${contender.name.padEnd(36)} ${shown}${stood}\n`);
       },
     });
     const missing = wanted.flatMap((peer) => peers.missing.get(peer) ?? []);
@@ -144,16 +149,11 @@ function compile(): void {
 }
 
 function contenderOf({ name, file, env = {}, topic }: Program): Contender {
-  const program = (of: string): string => join(import.meta.dirname, "dist/bench", of.replace(".ts", ".js"));
-  // What copies a topic is measured by what arrives.
-  const watch = file.endsWith("consume-produce.ts") ? [program("programs/watch.ts"), process.execPath] : [];
+  const program = compiled(file);
+  const isCopying = file.endsWith("consume-produce.ts");
+  const run = isCopying ? watched(process.execPath, program) : { command: process.execPath, args: [program] };
   const other = topic === undefined ? {} : { BENCH_TOPIC: topic.name };
-  return {
-    name,
-    command: process.execPath,
-    args: [...watch, program(file)],
-    env: { ...env, ...other },
-  };
+  return { name, ...run, env: { ...env, ...other } };
 }
 
 function machine(): string {

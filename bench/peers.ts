@@ -1,20 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
+import { watched } from "./commands.ts";
+import { installJavascript, javascriptPeer, type JavascriptPeerName } from "./javascript-peers.ts";
 import type { LeftOut } from "./results.ts";
 import type { Contender } from "./run.ts";
 
 const PEERS = join(import.meta.dirname, "peers");
 const RUST = join(PEERS, "arroyo-rust");
 const PYTHON = join(PEERS, "arroyo-python");
-const JAVASCRIPT = join(PEERS, "javascript");
-const WATCH = join(import.meta.dirname, "dist/bench/programs/watch.js");
-
-const CLIENTS = {
-  kafkajs: { dependency: "kafkajs", name: "kafkajs, eachBatch" },
-  platformatic: { dependency: "@platformatic/kafka", name: "@platformatic/kafka, stream" },
-  confluent: { dependency: "@confluentinc/kafka-javascript", name: "@confluentinc/kafka-javascript" },
-} as const;
 
 /** What scenarios call a peer: who, and with which of its programs. */
 export type PeerName =
@@ -26,7 +20,7 @@ export type PeerName =
   | "python-untuned"
   | "python-pipe"
   | "python-latency"
-  | keyof typeof CLIENTS;
+  | JavascriptPeerName;
 
 export interface Peers {
   readonly found: ReadonlyMap<PeerName, Contender>;
@@ -49,7 +43,7 @@ export function buildPeers(wanted: ReadonlySet<PeerName>): Peers {
       ? rustPeer(peer, rust())
       : peer.startsWith("python")
         ? pythonPeer(peer, python())
-        : javascriptPeer(peer as keyof typeof CLIENTS, javascript());
+        : javascriptPeer(peer as JavascriptPeerName, javascript());
     if ("why" in made) {
       missing.set(peer, made);
       process.stderr.write(`Left out: ${made.name} (${made.why})\n`);
@@ -110,45 +104,6 @@ function pythonPeer(peer: PeerName, why: Lack): Contender | LeftOut {
   };
 }
 
-function installJavascript(): Lack {
-  const install = ["install", "--silent", "--no-audit", "--no-fund"];
-  const isThere = existsSync(join(JAVASCRIPT, "node_modules/kafkajs"));
-  return isThere || succeeds("npm", install, JAVASCRIPT) ? undefined : "npm could not install it";
-}
-
-function javascriptPeer(client: keyof typeof CLIENTS, lack: Lack): Contender | LeftOut {
-  const { name, dependency } = CLIENTS[client];
-  const manifest = join("node_modules", dependency, "package.json");
-  if (lack !== undefined) return { name, why: lack };
-  if (!existsSync(join(JAVASCRIPT, manifest))) {
-    return { name, why: "there is no binary of it to download here, and it was not built" };
-  }
-  const command = nodes().find((node) => loads(node, dependency));
-  if (command === undefined) return { name, why: "it loads in none of the Nodes that are here" };
-  const { version } = JSON.parse(text(JAVASCRIPT, manifest)) as { version: string };
-  const node = command === process.execPath ? "" : ` on Node ${output(command, ["--version"])}`;
-  const args = [join(JAVASCRIPT, `consume-${client}.mjs`)];
-  // kafkajs sets timers that are overdue.
-  const env = { NODE_NO_WARNINGS: "1" };
-  return { name, version: `${dependency} ${version}${node}`, command, args, env };
-}
-
-/** This one first: a binary may be made for one of them only. */
-function nodes(): string[] {
-  const onPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "node"));
-  return [process.execPath, ...onPath.filter((path) => existsSync(path))];
-}
-
-function loads(node: string, dependency: string): boolean {
-  const script = `import("${dependency}").catch(() => process.exit(1))`;
-  return spawnSync(node, ["-e", script], { cwd: JAVASCRIPT, stdio: "ignore" }).status === 0;
-}
-
-/** One that copies a topic: what arrives is measured. */
-function watched(...command: string[]): Pick<Contender, "command" | "args"> {
-  return { command: process.execPath, args: [WATCH, ...command] };
-}
-
 function nameOf(peer: PeerName): string {
   if (peer.endsWith("-untuned")) return ", as it comes";
   return peer.endsWith("-latency") ? "" : ", tuned";
@@ -161,10 +116,6 @@ function once<T>(make: () => T): () => T {
 
 function text(...path: string[]): string {
   return readFileSync(join(...path), "utf8");
-}
-
-function output(command: string, args: readonly string[]): string {
-  return spawnSync(command, args, { encoding: "utf8" }).stdout.trim();
 }
 
 function succeeds(command: string, args: readonly string[], cwd: string): boolean {

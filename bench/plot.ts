@@ -26,17 +26,18 @@ const STYLE = `
 export function plot(title: string, results: Results, figure: Figure): string {
   const bars = results.measured.map((measured) => ({
     name: measured.name,
+    isOurs: measured.version === undefined,
     ...figureOf(measured, figure),
   }));
   const most = Math.max(...bars.map(({ max }) => max));
   const x = (value: number): number => Math.round(LABELS + (value / most) * (WIDTH - LABELS - VALUES));
   const height = TOP + bars.length * ROW + 6;
-  const rows = bars.map(({ name, median, min, max }, i) => {
+  const rows = bars.map(({ name, isOurs, median, min, max }, i) => {
     const y = TOP + i * ROW;
     const middle = y + 11;
     return [
       `<text x="${LABELS - 10}" y="${y + 16}" text-anchor="end">${escape(name)}</text>`,
-      `<rect class="${i === 0 ? "ours" : "others"}" x="${LABELS}" y="${y}" width="${x(median) - LABELS}" height="22"/>`,
+      `<rect class="${isOurs ? "ours" : "others"}" x="${LABELS}" y="${y}" width="${x(median) - LABELS}" height="22"/>`,
       `<path d="M${x(min)} ${middle}H${x(max)}M${x(min)} ${middle - 5}v10M${x(max)} ${middle - 5}v10"/>`,
       `<text x="${x(max) + 8}" y="${y + 16}">${written(median)}</text>`,
     ].join("");

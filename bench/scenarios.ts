@@ -82,7 +82,15 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       what: "consume, RunTask, CommitOffsets: 100 B, 4 partitions",
       topic: four,
       programs: [consume],
-      peers: ["rust", "rust-untuned", "python", "python-untuned", "kafkajs", "platformatic", "confluent"],
+      peers: [
+        "rust",
+        "rust-untuned",
+        "python",
+        "python-untuned",
+        "consume-kafkajs",
+        "consume-platformatic",
+        "consume-confluent",
+      ],
       figures: [RATE],
     },
     "consume-1": {
@@ -96,7 +104,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       what: "consume 0.8 kB of JSON, lz4, 4 partitions",
       topic: large("lz4", messages),
       programs: [consume],
-      peers: ["rust", "platformatic"],
+      peers: ["rust", "consume-platformatic"],
       figures: [RATE],
     },
     zstd: {
@@ -117,7 +125,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
       what: "consume, RunTask, Produce (acks=all), CommitOffsets: 100 B, 4 partitions",
       topic: four,
       programs: [{ name: OURS, file: "programs/consume-produce.ts" }],
-      peers: ["rust-pipe", "python-pipe"],
+      peers: ["rust-pipe", "python-pipe", "pipe-kafkajs", "pipe-platformatic", "pipe-confluent"],
       figures: [RATE],
     },
     produce: {
@@ -127,6 +135,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
         { name: "idempotent", file: "programs/produce.ts" },
         { name: "not idempotent", file: "programs/produce.ts", env: { BENCH_IDEMPOTENCE: "false" } },
       ],
+      peers: ["produce-kafkajs", "produce-platformatic", "produce-confluent"],
       figures: [RATE],
     },
     latency: {

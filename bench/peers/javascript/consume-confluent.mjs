@@ -5,7 +5,8 @@ const consumer = new client.KafkaConsumer(
   {
     "group.id": groupId,
     "metadata.broker.list": servers,
-    "enable.auto.commit": false,
+    "enable.auto.commit": true,
+    "auto.commit.interval.ms": 1_000,
     "queued.min.messages": 100_000,
     "queued.max.messages.kbytes": 65_536,
     "fetch.queue.backoff.ms": 5,

@@ -6,7 +6,7 @@ const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100 });
 await consumer.connect();
 await consumer.subscribe({ topic, fromBeginning: true });
 await consumer.run({
-  autoCommit: false,
+  autoCommitInterval: 1_000,
   eachBatch: async ({ batch }) => {
     for (const _ of batch.messages) hit();
   },

@@ -6,8 +6,7 @@ const consumer = new Consumer({
   clientId: "bench",
   bootstrapBrokers: [servers],
   maxWaitTime: 100,
-  autocommit: false,
   maxBytes: 10_485_760,
 });
-const stream = await consumer.consume({ topics: [topic], mode: "earliest", autocommit: false });
+const stream = await consumer.consume({ topics: [topic], mode: "earliest", autocommit: 1_000 });
 stream.on("data", () => hit());
