@@ -21,6 +21,8 @@ export interface KafkaTopicsOptions {
   readonly config: ResolvedConsumerConfig;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** How long brokers may take to answer. Default 30 s. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What a cluster has of some topics, asked for once: connections are closed when it is disposed of. */
@@ -93,14 +95,14 @@ export class KafkaTopics implements AsyncDisposable {
   }
 
   async #within<R>(ask: (signal: AbortSignal) => Promise<R>): Promise<R> {
-    using timeout = deadlineAfter(systemClock, TIMEOUT_MS);
-    const { signal, config } = this.#options;
+    const { signal, config, timeoutMs = TIMEOUT_MS } = this.#options;
+    using timeout = deadlineAfter(systemClock, timeoutMs);
     try {
       return await ask(AbortSignal.any([timeout, signal]));
     } catch (error) {
       if (!(error instanceof AbortedError) || signal.aborted) throw error;
       const servers = config["bootstrap.servers"].map(({ host, port }) => `${host}:${port}`).join(", ");
-      throw new ConsumerError(`The brokers (${servers}) have not answered within ${TIMEOUT_MS / 1_000} s.`, {
+      throw new ConsumerError(`The brokers (${servers}) have not answered within ${timeoutMs / 1_000} s.`, {
         cause: error,
       });
     }

@@ -1,21 +1,26 @@
 import { existsSync } from "node:fs";
 import type { Consumer } from "../backend/consumer.ts";
 import type { Producer } from "../backend/producer.ts";
-import { DeadlineError, InvalidStateError } from "../errors.ts";
-import type { KafkaConsumerConfig, KafkaProducerConfig } from "../kafka/config.ts";
+import { ConsumerError } from "../errors.ts";
+import {
+  resolveConsumerConfig,
+  type KafkaConsumerConfig,
+  type KafkaProducerConfig,
+} from "../kafka/config.ts";
 import { KafkaConsumer } from "../kafka/consumer.ts";
 import { KafkaProducer } from "../kafka/producer.ts";
 import { LocalBroker } from "../local/broker.ts";
-import type { Logger } from "../logger.ts";
+import { silentLogger, type Logger } from "../logger.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import type { Topic } from "../message/topic.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { UsageError } from "./arguments.ts";
 import { gatherSettings, splitSettings } from "./kafka-settings.ts";
+import { KafkaTopics } from "./kafka-topics.ts";
 import type { SetSettings } from "./set-argument.ts";
 
-/** Longer than a topic may be unknown before it does not exist. */
-const CHECK_OUTPUT_MS = 60_000;
+/** Brokers that are away are waited for: the longest time that a timer can have. */
+const CHECK_OUTPUT_MS = 2 ** 31 - 1;
 
 /** Where `arroyo run` reads from and writes to; disposing of it closes what was made. */
 export interface RunBackend extends AsyncDisposable {
@@ -25,9 +30,10 @@ export interface RunBackend extends AsyncDisposable {
   /** Made at the first call. */
   producer(): Producer<KafkaPayload>;
   /**
-   * Whether a topic can be written to; while brokers are away, that is not known, and no reason to end.
+   * Finds out whether a topic is there, or may be made by whoever writes to it. While brokers are away, that is not known, and
+   * no reason to end.
    *
-   * @throws ProducerError, UsageError when it can not.
+   * @throws UsageError when it is not.
    */
   checkOutput(flag: string, topic: Topic): Promise<void>;
 }
@@ -52,6 +58,7 @@ export async function openKafka(options: KafkaRunOptions): Promise<RunBackend> {
   if (given["group.id"] === undefined) throw new UsageError('--group is missing (or "group.id" in --config)');
   const split = splitSettings(given);
   const consumer = new KafkaConsumer(split.consumer as KafkaConsumerConfig, { logger, metrics });
+  const ended = new AbortController();
   let made: KafkaProducer | undefined;
   const producer = (): KafkaProducer =>
     (made ??= new KafkaProducer(split.producer as KafkaProducerConfig, { logger, metrics }));
@@ -59,15 +66,25 @@ export async function openKafka(options: KafkaRunOptions): Promise<RunBackend> {
     consumer,
     producer,
     place: `from ${given["bootstrap.servers"] as string}, as a member of group ${given["group.id"] as string}`,
-    async checkOutput(_flag, topic) {
+    async checkOutput(flag, topic) {
+      const asProducer = { "allow.auto.create.topics": true, ...split.consumer };
+      await using topics = new KafkaTopics({
+        config: resolveConsumerConfig(asProducer as KafkaConsumerConfig),
+        // The consumer says that brokers cannot be reached.
+        logger: silentLogger,
+        signal: ended.signal,
+        timeoutMs: CHECK_OUTPUT_MS,
+      });
       try {
-        await producer().connect([topic], CHECK_OUTPUT_MS);
+        await topics.partitions(topic);
       } catch (error) {
-        // The log says that brokers cannot be reached.
-        if (!DeadlineError.is(error) && !InvalidStateError.is(error)) throw error;
+        if (ended.signal.aborted) return;
+        if (!(error instanceof ConsumerError)) throw error;
+        throw new UsageError(`${flag} ${topic.name}: ${error.message}`, { cause: error });
       }
     },
     async [Symbol.asyncDispose]() {
+      ended.abort();
       await Promise.all([consumer.close(), made?.close()]);
     },
   };

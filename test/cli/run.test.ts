@@ -275,6 +275,24 @@ describe("arroyo run", () => {
       assert.equal(running.ended, false, running.stderr);
     assert.equal(await running.end("SIGINT"), 0, running.stderr);
   });
+
+  kafkaTest("a dead letter topic that is not there is told at once, and not made", async (kafka) => {
+    const fine = moduleWith("export default pipeline().commit();");
+    const missing = kafka.name("missing");
+    const args = ["--topic", await kafka.createTopic(), "--group", kafka.name("group"), "--dlq", missing];
+    args.push("--bootstrap-servers", kafka.bootstrapServers);
+    const startedMs = performance.now();
+    const { code, stderr } = arroyo(["run", fine, ...args]);
+    assert.equal(code, 2, stderr);
+    assert.match(
+      stderr,
+      RegExp(
+        `^arroyo run: --dlq ${missing}: Topic "${missing}" does not exist: create it, or correct its name\\.$`,
+        "m",
+      ),
+    );
+    assert.ok(performance.now() - startedMs < 20_000);
+  });
 });
 
 async function texts(broker: LocalBroker, topic: string): Promise<string[]> {
