@@ -38,7 +38,7 @@ export const NO_KAFKA = "ARROYO_TEST_NO_KAFKA";
 /** Who may log in on the SASL listeners, with PLAIN and with SCRAM. */
 export const SASL_USER = { username: "alice", password: "alice-secret" } as const;
 /** How long a session lasts that was authenticated on the SASL_SSL listener with PLAIN, SCRAM-SHA-512 or OAUTHBEARER. */
-export const SHORT_SESSION_MS = 1_500;
+export const SHORT_SESSION_MS = 2_000;
 
 /** The certificates of the tests: an authority, a broker's (for localhost and 127.0.0.1), one that is for another host, and a client's. */
 const tls = (name: string): string => join(import.meta.dirname, "tls", name);

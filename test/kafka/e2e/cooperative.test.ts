@@ -5,13 +5,18 @@ import { assertNothingLost, handledAgain } from "./judge.ts";
 import { Scratch } from "./member-process.ts";
 import { INCREMENTAL, Scene } from "./scene.ts";
 
+/** Nobody is to be put out here, however slow the machine is. */
+function patient(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return "session.timeout.ms" in config ? { ...config, "session.timeout.ms": 30_000 } : config;
+}
+
 for (const [protocol, config] of Object.entries(INCREMENTAL)) {
   kafkaTest(
     `${protocol}: members that join and leave in the middle of work: each message is handled once, and none is lost`,
     async (kafka) => {
       using scratch = new Scratch();
       const count = 2_400;
-      const scene = await Scene.of(kafka, scratch, count, config);
+      const scene = await Scene.of(kafka, scratch, count, patient(config));
       await using first = scene.member("first");
       await first.says(/^assigned \d(,\d){5}$/);
       await scene.until(300);
@@ -31,7 +36,7 @@ for (const [protocol, config] of Object.entries(INCREMENTAL)) {
       assertNothingLost(scene.handled, await scene.ends());
       assert.equal(handledAgain(scene.handled), 0);
     },
-    { timeout: 90_000 },
+    { timeout: 150_000 },
   );
 
   kafkaTest(
@@ -51,8 +56,10 @@ for (const [protocol, config] of Object.entries(INCREMENTAL)) {
       await killed.kill("SIGKILL");
       await first.says(/^assigned \d(,\d){5}$/, 2);
       frozen.child.kill("SIGCONT");
-      await frozen.says(/metric arroyo\.consumer\.kafka\.lost/);
-      await frozen.says(/^assigned/, frozen.count(/^assigned/) + 1);
+      await frozen.until(() => {
+        const lostAt = frozen.said.findLastIndex((line) => /metric arroyo\.consumer\.kafka\.lost/.test(line));
+        return lostAt >= 0 && frozen.said.slice(lostAt).some((line) => line.startsWith("assigned"));
+      }, "it was lost and assigned again");
       await scene.until(count);
       for (const member of [first, frozen]) {
         member.child.kill("SIGTERM");
@@ -60,7 +67,7 @@ for (const [protocol, config] of Object.entries(INCREMENTAL)) {
       }
       assertNothingLost(scene.handled, await scene.ends());
     },
-    { timeout: 90_000 },
+    { timeout: 150_000 },
   );
 }
 
@@ -72,12 +79,11 @@ kafkaTest(
     const config = { ...INCREMENTAL["KIP-848"], "max.poll.interval.ms": 3_000 };
     const scene = await Scene.of(kafka, scratch, count, config);
     const until = scratch.file("go on");
-    await using blocked = scene.member("blocked", {
-      blockOn: { value: "v120", milliseconds: 60_000, until },
-    });
+    await using blocked = scene.member("blocked", { blockOn: { value: "v120", until } });
     await blocked.says(/^blocking$/);
-    await using other = scene.member("other");
     await blocked.complains(/has not polled for 3000 ms/);
+    // Not before: the time that the group gives for a hand-over is the same, and might be over first.
+    await using other = scene.member("other");
     await other.says(/^assigned \d(,\d){5}$/);
     assert.equal(blocked.count(/^free$/), 0, "the main thread is still blocked");
     writeFileSync(until, "");
@@ -90,5 +96,5 @@ kafkaTest(
     }
     assertNothingLost(scene.handled, await scene.ends());
   },
-  { timeout: 90_000 },
+  { timeout: 150_000 },
 );

@@ -21,7 +21,7 @@ kafkaTest(
     const settings = {
       topic,
       handledPath: path,
-      handleMs: 1,
+      handleMs: 2,
       config: {
         "bootstrap.servers": kafka.bootstrapServers,
         "group.id": group,
@@ -32,8 +32,10 @@ kafkaTest(
     };
     let again = 0;
     let committed = new Map<number, number>();
-    for (let round = 0; round < 2; round++) {
-      await using member = new MemberProcess(settings);
+    for (const last of ["v2500", "v5000"]) {
+      // It gets no further, however late it is killed.
+      const blockOn = { value: last, until: scratch.file("never") };
+      await using member = new MemberProcess({ ...settings, blockOn });
       await member.says(/^assigned 0,1$/);
       const before = sum(await kafka.committedOffsets(group, topic));
       while (sum(await kafka.committedOffsets(group, topic)) < before + 500);
@@ -57,7 +59,7 @@ kafkaTest(
       `${handledAgain(handled)} handled again, ${again} were not committed`,
     );
   },
-  { timeout: 90_000 },
+  { timeout: 150_000 },
 );
 
 kafkaTest(
@@ -80,13 +82,14 @@ kafkaTest(
         "bootstrap.servers": kafka.bootstrapServers,
         "group.id": group,
         "auto.offset.reset": "earliest",
+        "session.timeout.ms": 300_000,
       },
     });
     assert.equal(await member.ends(), 1);
     assert.equal(member.count(/^failed cannot handle v12$/), 1);
     assert.ok(((await kafka.committedOffsets(group, topic)).get(0) ?? 0) <= 12);
     assertHandledOnceInOrder(handledIn(path));
-    // It has left: the next member has the partition without waiting for a session timeout (45 s).
+    // It has left: the next member does not wait for the end of its session, which would be longer than the test.
     await using next = new MemberProcess({
       topic,
       handledPath: path,
@@ -96,9 +99,7 @@ kafkaTest(
         "auto.offset.reset": "earliest",
       },
     });
-    const startedMs = performance.now();
     await next.says(/^assigned 0$/);
-    assert.ok(performance.now() - startedMs < 15_000);
     next.child.kill("SIGTERM");
     assert.equal(await next.ends(), 0);
   },
@@ -132,12 +133,13 @@ ownKafkaTest(
     await member.ends();
     const tookMs = performance.now() - startedMs;
     await brokers.brokers[0]!.resume();
-    assert.ok(tookMs < 2_000 + 3_000 + 1_000 + 2_000, `it took ${tookMs} ms`);
+    // 2 + 3 + 1 s on an idle machine. Without the setting it would be 25 + 3 + 1.
+    assert.ok(tookMs < 25_000, `it took ${tookMs} ms`);
   },
 );
 
 kafkaTest(
-  "no broker can be reached: it is logged once, and run() can still be shut down within a second",
+  "no broker can be reached: it is logged once, and run() can still be shut down without waiting for any",
   async () => {
     using scratch = new Scratch();
     await using member = new MemberProcess({
@@ -149,7 +151,8 @@ kafkaTest(
     const startedMs = performance.now();
     member.child.kill("SIGTERM");
     assert.equal(await member.ends(), 0);
-    assert.ok(performance.now() - startedMs < 1_000 + 500);
+    // The whole budget would be 29 s.
+    assert.ok(performance.now() - startedMs < 15_000);
     assert.equal(member.count(/unreachable|cannot be reached|no broker/i), 1);
   },
 );

@@ -29,7 +29,8 @@ function run(proxy: KafkaProxy, topic: string, group: string, until: number, pol
         "bootstrap.servers": proxy.bootstrapServers,
         "group.id": group,
         "auto.offset.reset": "earliest",
-        "session.timeout.ms": 6_000,
+        // Connections are to be lost here, and no membership.
+        "session.timeout.ms": 45_000,
         "heartbeat.interval.ms": 500,
       },
       { logger: silentLogger },

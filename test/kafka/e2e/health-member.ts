@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { existsSync } from "node:fs";
 import {
   CommitOffsets,
   Healthcheck,
@@ -11,10 +11,11 @@ import {
   type Message,
 } from "../../../src/index.ts";
 import { KafkaConsumer, type KafkaConsumerConfig, type KafkaPayload } from "../../../src/kafka/index.ts";
+import { appears } from "./files.ts";
 
 /**
- * A consumer with probes over HTTP and a stuck detector, in a process of its own. Of the first message "block MS" it blocks the main
- * thread, of "wait MS" it waits without blocking it.
+ * A consumer with probes over HTTP and a stuck detector, in a process of its own. Of the first message "block FILE" it blocks the
+ * main thread until that file exists, of "wait FILE" it waits for it without blocking.
  */
 
 export interface HealthMemberSettings {
@@ -33,21 +34,21 @@ function say(event: string): void {
   process.stdout.write(`${event}\n`);
 }
 
-function blockTheMainThread(milliseconds: number): void {
-  for (const untilMs = performance.now() + milliseconds; performance.now() < untilMs;);
+function blockTheMainThread(until: string): void {
+  while (!existsSync(until));
 }
 
-function order(message: Message<KafkaPayload>): [what: string, milliseconds: number] {
-  const [what = "", milliseconds = ""] = message.payload.text().split(" ");
-  return [what, Number(milliseconds)];
+function order(message: Message<KafkaPayload>): [what: string, file: string] {
+  const [what = "", file = ""] = message.payload.text().split(" ");
+  return [what, file];
 }
 
 function handleMessage(message: Message<KafkaPayload>): KafkaPayload {
-  const [what, milliseconds] = order(message);
+  const [what, file] = order(message);
   say(`handles ${what}`);
   if (what !== "block" || hasBlocked) return message.payload;
   hasBlocked = true;
-  blockTheMainThread(milliseconds);
+  blockTheMainThread(file);
   say("free");
   return message.payload;
 }
@@ -66,8 +67,8 @@ const processor = new StreamProcessor<KafkaPayload>({
     createWithPartitions(commit) {
       const wait = new RunTaskConcurrently(
         async (message: Message<KafkaPayload>) => {
-          const [what, milliseconds] = order(message);
-          if (what === "wait") await sleep(milliseconds);
+          const [what, file] = order(message);
+          if (what === "wait") await appears(file);
           return message.payload;
         },
         { concurrency: 2 },

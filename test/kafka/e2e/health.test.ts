@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { statSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import {
   CommitOffsets,
   StreamProcessor,
@@ -28,6 +28,8 @@ interface Started extends AsyncDisposable {
   readonly member: MemberProcess;
   readonly topic: string;
   readonly healthPath: string;
+  /** What it waits for where a message tells it to. */
+  readonly goOn: string;
   /** What a probe is answered with. */
   probe(path: string): Promise<{ readonly status: number; readonly text: string }>;
   /** Asks until the status is this; the test's time limit ends it. */
@@ -69,6 +71,7 @@ async function start(
     member,
     topic,
     healthPath: settings.healthPath,
+    goOn: scratch.file("go-on"),
     probe,
     async until(path, status) {
       for (;;) {
@@ -91,10 +94,10 @@ kafkaTest(
       rules: { pollTimeoutMs: 1_500 },
       stuckDetectorTimeoutMs: 1_000,
     });
-    const { member, topic, until, probe, healthPath } = started;
+    const { member, topic, until, probe, healthPath, goOn } = started;
     assert.equal(await until("/readyz", 200), "ok\n");
-    assert.equal((await probe("/livez")).status, 200);
-    await fill(kafka, topic, [{ value: "block 5000" }]);
+    assert.equal(await until("/livez", 200), "ok\n");
+    await fill(kafka, topic, [{ value: `block ${goOn}` }]);
     await member.says(/^handles block$/);
     await member.complains(/it is blocked here.*at blockTheMainThread \(/);
     assert.match(
@@ -105,13 +108,15 @@ kafkaTest(
     const staleMs = Date.now() - statSync(healthPath).mtimeMs;
     assert.ok(staleMs > 1_500, `the file was touched ${staleMs} ms ago`);
     assert.equal(member.count(/^free$/), 0, "the main thread is still blocked");
+    writeFileSync(goOn, "");
     await member.says(/^free$/);
     await until("/readyz", 200);
     await member.says(/^counted arroyo\.consumer\.stuck$/);
     member.child.kill("SIGTERM");
     assert.equal(await member.ends(), 0);
     assert.doesNotMatch(member.stderr, /debugger/i);
-    assert.equal(member.stderr.match(/it is blocked here/g)?.length, 1);
+    // Of another place it may tell as well, where the machine stands still.
+    assert.equal(member.stderr.match(/it is blocked here.*at blockTheMainThread \(/g)?.length, 1);
   },
 );
 
@@ -120,15 +125,16 @@ kafkaTest(
   async (kafka) => {
     // The limit of the probe is far away: it is the I/O thread that knows.
     await using started = await start(kafka, { rules: { pollTimeoutMs: 60_000 } });
-    const { member, topic, until } = started;
+    const { member, topic, until, goOn } = started;
     await until("/readyz", 200);
-    await fill(kafka, topic, [{ value: `block ${SESSION_MS + 1_500}` }]);
+    await fill(kafka, topic, [{ value: `block ${goOn}` }]);
     await member.says(/^handles block$/);
     assert.match(
       await until("/livez", 503),
       /membership: the member has left the group because the main thread had not polled/,
     );
     assert.equal(member.count(/^free$/), 0, "the main thread is still blocked");
+    writeFileSync(goOn, "");
     await member.says(/^free$/);
     await until("/readyz", 200);
     await member.says(/^handles block$/, 2);
@@ -145,18 +151,15 @@ kafkaTest(
       bootstrapServers: proxy.bootstrapServers,
       rules: { graceMs: 1_500 },
     });
-    const { member, until, probe } = started;
+    const { member, until } = started;
     await until("/readyz", 200);
     proxy.intercept = () => "cut";
     proxy.cutAll();
-    const fromMs = Date.now();
-    assert.equal((await probe("/readyz")).status, 200, "within the grace");
-    assert.match(
-      await until("/readyz", 503),
-      /coordinator: the group's coordinator has not answered for [\d.]+ s/,
-    );
-    assert.ok(Date.now() - fromMs >= 1_500 - 2 * HEARTBEAT_MS);
-    assert.deepEqual(await probe("/livez"), { status: 200, text: "ok\n" });
+    const why = await until("/readyz", 503);
+    const [, seconds] =
+      /coordinator: the group's coordinator has not answered for ([\d.]+) s/.exec(why) ?? [];
+    assert.ok(Number(seconds) >= 1.5, why);
+    assert.equal(await until("/livez", 200), "ok\n");
     proxy.intercept = () => "pass";
     await until("/readyz", 200);
     member.child.kill("SIGTERM");
@@ -210,7 +213,8 @@ kafkaTest("thrown out, and not let in again: not alive, until it gets back in af
     { "bootstrap.servers": proxy.bootstrapServers, "group.id": group, "heartbeat.interval.ms": HEARTBEAT_MS },
     { logger: silentLogger },
   );
-  using health = healthHandler({ watch: consumer, rules: { rejoinTimeoutMs: 1_000 } });
+  const clock = new MockClock();
+  using health = healthHandler({ watch: consumer, rules: { rejoinTimeoutMs: 10_000 }, clock });
   const membership = (): string =>
     health.report().consumers["consumer"]!.checks.find(({ name }) => name === "membership")!.why;
   let assignments = 0;
@@ -233,7 +237,8 @@ kafkaTest("thrown out, and not let in again: not alive, until it gets back in af
   });
   await until(() => /thrown out .* tries to get back in/.test(membership()));
   assert.equal(health.report().alive, true, "at first it has its time");
-  await until(() => !health.report().alive);
+  clock.advance(10_001);
+  assert.equal(health.report().alive, false);
   assert.match(membership(), /thrown out of the group [\d.]+ s ago and does not get back in/);
   assert.equal(health.report().ready, false);
   proxy.intercept = () => "pass";
@@ -244,13 +249,14 @@ kafkaTest("thrown out, and not let in again: not alive, until it gets back in af
 
 kafkaTest("shutting down: not ready at once, and alive until the end", async (kafka) => {
   await using started = await start(kafka, { rules: {} });
-  const { member, topic, until, probe } = started;
+  const { member, topic, until, probe, goOn } = started;
   await until("/readyz", 200);
-  await fill(kafka, topic, [{ value: "wait 2000" }]);
+  await fill(kafka, topic, [{ value: `wait ${goOn}` }]);
   await member.says(/^handles wait$/);
   member.child.kill("SIGTERM");
   assert.match(await until("/readyz", 503), /shutdown: it shuts down/);
-  const answers: number[] = [];
+  const answers = [(await probe("/livez")).status];
+  writeFileSync(goOn, "");
   try {
     for (;;) answers.push((await probe("/livez")).status);
   } catch {
@@ -258,7 +264,6 @@ kafkaTest("shutting down: not ready at once, and alive until the end", async (ka
   }
   assert.equal(await member.ends(), 0);
   assert.equal(member.count(/^ended$/), 1);
-  assert.ok(answers.length > 0);
   assert.deepEqual(new Set(answers), new Set([200]));
 });
 

@@ -12,9 +12,10 @@ export interface MemberSettings {
   /** Where its journal goes. */
   readonly handledPath: string;
   readonly healthPath?: string | undefined;
-  /** Block the main thread in the handler of this value, for so long, or until this file exists if that is sooner. */
+  /** Block the main thread in the handler of this value, for so long, or until this file exists. */
   readonly blockOn?:
-    | { readonly value: string; readonly milliseconds: number; readonly until?: string | undefined }
+    | { readonly value: string; readonly milliseconds: number }
+    | { readonly value: string; readonly until: string }
     | undefined;
   readonly throwOn?: string | undefined;
   /** What each message takes, with the main thread blocked. */
@@ -43,6 +44,8 @@ export class MemberProcess implements AsyncDisposable {
   /** What it has written to standard error. */
   stderr = "";
   readonly #exited: Promise<unknown>;
+  /** It is gone, and everything that it has said has been read. */
+  #isOver = false;
   #waiting: (() => void)[] = [];
 
   /** `program` is a file beside this one that reads its settings as `member.ts` does. */
@@ -51,7 +54,10 @@ export class MemberProcess implements AsyncDisposable {
       env: { ...process.env, MEMBER: JSON.stringify(settings) },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    this.#exited = once(this.child, "close");
+    this.#exited = once(this.child, "close").then(() => {
+      this.#isOver = true;
+      this.#look();
+    });
     createInterface({ input: this.child.stdout! }).on("line", (line) => {
       this.said.push(line);
       this.#look();
@@ -60,7 +66,6 @@ export class MemberProcess implements AsyncDisposable {
       this.stderr += chunk.toString();
       this.#look();
     });
-    this.child.on("exit", () => this.#look());
   }
 
   /** Resolves once it has said a line that matches; fails when it ends before. */
@@ -95,7 +100,7 @@ export class MemberProcess implements AsyncDisposable {
   /** Resolves once that is so; fails when it ends before. */
   async until(isSo: () => boolean, what: string): Promise<void> {
     while (!isSo()) {
-      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+      if (this.#isOver) {
         throw new Error(`The member ended before ${what}. It said:\n${this.said.join("\n")}\n${this.stderr}`);
       }
       await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -37,11 +37,8 @@ function handleMessage(message: Message<KafkaPayload>): KafkaPayload {
   const text = message.payload.text();
   if (settings.blockOn !== undefined && text === settings.blockOn.value) {
     say("blocking");
-    const { milliseconds, until } = settings.blockOn;
-    const endMs = performance.now() + milliseconds;
-    while (performance.now() < endMs && !(until !== undefined && existsSync(until))) {
-      block(until === undefined ? milliseconds : 50);
-    }
+    if ("milliseconds" in settings.blockOn) block(settings.blockOn.milliseconds);
+    else while (!existsSync(settings.blockOn.until)) block(50);
     say("free");
   }
   if (text === settings.throwOn) throw new Error(`cannot handle ${text}`);
