@@ -74,7 +74,8 @@ export class RunReport {
       before = this.#messages;
       const partitions = consumer.closed ? 0 : consumer.tell().size;
       const read = counted(this.#messages, "message");
-      this.#line.show(`${read}, ${perSecond(rate)}, ${counted(partitions, "partition")}`);
+      const held = partitions === 0 ? "no partitions" : counted(partitions, "partition");
+      this.#line.show(`${read}, ${perSecond(rate)}, ${held}`);
     }, EVERY_MS);
     return {
       [Symbol.dispose]: () => {

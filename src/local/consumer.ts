@@ -107,6 +107,11 @@ export class LocalConsumer implements Consumer<KafkaPayload> {
     // While an earlier membership is still being given back, the poll that ends it joins anew.
     if (this.#member === undefined) this.#join(subscription);
     this.#subscription = subscription;
+    if (!(topics instanceof RegExp) || subscription.topics().length > 0) return;
+    this.#core.logger.warn(
+      { pattern: String(topics) },
+      "No topic matches the pattern yet: the consumer waits for one.",
+    );
   }
 
   unsubscribe(): void {

@@ -486,6 +486,30 @@ kafkaTest("a topic named by a pattern is read, also one that is made later", asy
   assert.equal((await take(consumer, 1))[0]?.payload.text(), "b");
 });
 
+kafkaTest("a pattern that matches no topic yet is said to, and waited for", async (kafka) => {
+  const prefix = kafka.name("pattern");
+  const lines: string[] = [];
+  const note = (fields: Readonly<Record<string, unknown>>, message: string): void =>
+    void lines.push(`${message} ${String(fields["pattern"])}`);
+  await using consumer = new KafkaConsumer(
+    {
+      "bootstrap.servers": kafka.bootstrapServers,
+      "group.id": kafka.name("group"),
+      "auto.offset.reset": "earliest",
+      "topic.metadata.refresh.interval.ms": 500,
+      "heartbeat.interval.ms": 200,
+    },
+    { logger: { debug() {}, info: note, warn: note, error: note } },
+  );
+  consumer.subscribe(new RegExp(`^${prefix}-`, "i"));
+  const told = `No topic matches the pattern yet: the consumer waits for one. /^${prefix}-/i`;
+  await pollUntil(consumer, () => lines.includes(told));
+  await kafka.createTopic({ name: `${prefix}-a` });
+  await fill(kafka, `${prefix}-a`, [{ value: "a" }]);
+  assert.equal((await take(consumer, 1))[0]?.payload.text(), "a");
+  assert.equal(lines.filter((line) => line === told).length, 1);
+});
+
 kafkaTest("metrics say how often the group was rebalanced", async (kafka) => {
   const topic = await kafka.createTopic();
   const metrics = new RecordingMetrics();

@@ -104,6 +104,23 @@ suite("the local broker", () => {
     assert.equal((await local.producer().produce("orders", PAYLOAD)).timestampMs, clock.nowMs());
   });
 
+  test("says that no topic matches a pattern yet, and reads the first that does", async () => {
+    const lines: string[] = [];
+    const logger = {
+      ...silentLogger,
+      warn: (fields: Readonly<Record<string, unknown>>, message: string) =>
+        void lines.push(`${message} ${String(fields["pattern"])}`),
+    };
+    await using local = new LocalBroker({ logger });
+    const consumer = local.consumer({ "group.id": "g", "auto.offset.reset": "earliest" });
+    consumer.subscribe(/^orders-/);
+    assert.deepEqual(lines, ["No topic matches the pattern yet: the consumer waits for one. /^orders-/"]);
+    await local.createTopic("orders-a", 1);
+    await local.producer().produce("orders-a", PAYLOAD);
+    assert.equal((await readNext(consumer, 1))[0]?.payload.text(), "x");
+    assert.equal(lines.length, 1);
+  });
+
   test("closing it closes its consumers and producers, and then nothing works but closing", async () => {
     const local = await broker(1);
     const consumer = local.consumer({ "group.id": "group" });

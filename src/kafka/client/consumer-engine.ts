@@ -244,6 +244,7 @@ export class ConsumerEngine {
       cluster: this.#cluster,
       subscription,
       clock: this.#clock,
+      logger: this.#logger,
       changed: (reason) => this.#subscribed?.member.rejoin(reason),
     });
     try {

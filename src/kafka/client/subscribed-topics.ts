@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { ConsumerError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
 import { abortable } from "./abortable.ts";
 import type { Cluster } from "./cluster.ts";
 import { ErrorCodes, errorName } from "./error-codes.ts";
@@ -15,6 +16,7 @@ interface SubscribedTopicsOptions {
   readonly cluster: Cluster;
   readonly subscription: SubscriptionRequest;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** The group should be assigned anew, for this reason. */
   readonly changed: (reason: string) => void;
 }
@@ -76,10 +78,17 @@ export class SubscribedTopics implements GroupTopics {
    * @throws ConsumerError naming the topic that is still not there after a grace, or that may not be read.
    */
   async known(signal: AbortSignal): Promise<void> {
-    const { cluster, subscription, clock } = this.#options;
+    const { cluster, subscription, clock, logger } = this.#options;
     const untilMs = clock.monotonicMs() + UNKNOWN_TOPIC_GRACE_MS;
     await abortable(cluster.refresh(), signal);
-    if ("pattern" in subscription) return;
+    if ("pattern" in subscription) {
+      if (this.#current().length > 0 || signal.aborted) return;
+      logger.warn(
+        { pattern: String(this.#pattern) },
+        "No topic matches the pattern yet: the consumer waits for one.",
+      );
+      return;
+    }
     for (;;) {
       const missing = subscription.topics.find((name) => !this.#exists(name));
       if (missing === undefined || signal.aborted) return;
