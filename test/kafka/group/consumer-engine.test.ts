@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { systemClock } from "../../../src/clock.ts";
 import { KafkaConsumer } from "../../../src/kafka/consumer.ts";
 import type { KafkaConsumerConfig } from "../../../src/kafka/config.ts";
 import { silentLogger } from "../../../src/logger.ts";
@@ -27,7 +28,6 @@ kafkaTest("closing does not wait for a main thread that has not heard of its los
   );
   engine.send({ type: "subscribe", subscription: { topics: [topic] } });
   await engine.next("assigned");
-  assert.equal(engine.vitals.member, "member");
   // Nobody polls.
   await engine.next("lost");
   assert.equal(engine.vitals.member, "expelled");
@@ -37,10 +37,9 @@ kafkaTest("closing does not wait for a main thread that has not heard of its los
       "The main thread has not polled for 1000 ms (max.poll.interval.ms): this member leaves the group, and joins again when it polls.",
     ],
   );
-  const startedMs = performance.now();
-  engine.send({ type: "close", timeoutMs: 20_000 });
+  // It has more time than the test.
+  engine.send({ type: "close", timeoutMs: 300_000 });
   await engine.next("closed");
-  assert.ok(performance.now() - startedMs < 5_000);
 });
 
 for (const isBlocked of [true, false]) {
@@ -64,6 +63,7 @@ for (const isBlocked of [true, false]) {
         other.send({ type: "subscribe", subscription: { topics: [topic] } });
         await engine.next("revoke");
         // The hand-over is never answered.
+        engine.vitals.polled();
         if (isBlocked) clearInterval(polls);
         const { reason } = await engine.next("lost");
         assert.equal(reason, "the drain took longer than the group could wait (max.poll.interval.ms)");
@@ -88,8 +88,9 @@ for (const isBlocked of [true, false]) {
 
 kafkaTest("unsubscribing from a topic that is not there forgets it", async (kafka) => {
   const topic = await kafka.createTopic();
-  await using engine = new EngineDriver(configFor(kafka));
-  const startedMs = performance.now();
+  // The grace of a topic that is not there is longer than the test, as this clock goes.
+  const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() / 100 };
+  await using engine = new EngineDriver(configFor(kafka), clock);
   engine.send({ type: "subscribe", subscription: { topics: [kafka.name("missing")] } });
   engine.send({ type: "unsubscribe" });
   engine.send({ type: "subscribe", subscription: { topics: [topic] } });
@@ -98,7 +99,6 @@ kafkaTest("unsubscribing from a topic that is not there forgets it", async (kafk
     partitions.map((partition) => partition.topic),
     [topic],
   );
-  assert.ok(performance.now() - startedMs < 8_000, "it did not wait for the missing topic's grace");
   assert.equal(engine.has("fatal"), false);
 });
 

@@ -137,7 +137,6 @@ kafkaTest("a classic group becomes one of KIP-848 while it works, member by memb
   await fill(kafka, topic.name, values(0));
   const classic = new Member(kafka, group, topic, {
     "group.protocol": "classic",
-    "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 300,
   });
   await using _ended = classic;
@@ -208,5 +207,5 @@ kafkaTest(
     await ours.until(() => ours.values.length === 60);
     assert.equal(new Set([...ours.values, ...java.values]).size, 80, "everything came, and nothing twice");
   },
-  { java: true },
+  { java: true, timeout: 120_000 },
 );

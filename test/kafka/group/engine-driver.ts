@@ -1,12 +1,38 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Vitals } from "../../../src/backend/vitals.ts";
-import { systemClock } from "../../../src/clock.ts";
+import { systemClock, type Clock, type ClockTimer } from "../../../src/clock.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig } from "../../../src/kafka/config.ts";
 import { ConsumerEngine } from "../../../src/kafka/client/consumer-engine.ts";
 import type { LogFields } from "../../../src/logger.ts";
 import type { ConsumerCommand, ConsumerEvent } from "../../../src/kafka/client/protocol.ts";
 
+const MOST_AT_ONCE_MS = 50;
+
 type EventOf<Type extends ConsumerEvent["type"]> = Extract<ConsumerEvent, { type: Type }>;
+
+/**
+ * Time that does not go on while the whole process stands still, so that of two limits the shorter one is over first
+ * however late their timers go off.
+ */
+class SteadyClock implements Clock {
+  #elapsedMs = 0;
+  #readAtMs = performance.now();
+
+  monotonicMs(): number {
+    const nowMs = performance.now();
+    this.#elapsedMs += Math.min(nowMs - this.#readAtMs, MOST_AT_ONCE_MS);
+    this.#readAtMs = nowMs;
+    return this.#elapsedMs;
+  }
+
+  nowMs(): number {
+    return systemClock.nowMs();
+  }
+
+  setTimeout(callback: () => void, delayMs: number): ClockTimer {
+    return systemClock.setTimeout(callback, delayMs);
+  }
+}
 
 /** A consumer's I/O side in this thread, with the test as its main thread. */
 export class EngineDriver implements AsyncDisposable {
@@ -18,7 +44,7 @@ export class EngineDriver implements AsyncDisposable {
   #waiting: (() => void)[] = [];
   #closed = false;
 
-  constructor(config: KafkaConsumerConfig) {
+  constructor(config: KafkaConsumerConfig, clock: Clock = new SteadyClock()) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on("message", (event: ConsumerEvent) => {
@@ -29,10 +55,11 @@ export class EngineDriver implements AsyncDisposable {
       for (const resolve of waiting) resolve();
     });
     new ConsumerEngine({
-      config: resolveConsumerConfig(config),
+      // Longer than a user may set it beside a short max.poll.interval.ms: no standstill of the machine ends the session.
+      config: { ...resolveConsumerConfig(config), "session.timeout.ms": 45_000 },
       port: port2,
       polls: this.vitals.buffer,
-      clock: systemClock,
+      clock,
       writeLine: (_level, fields, message) => this.written.push({ fields, message }) > 0,
     });
   }

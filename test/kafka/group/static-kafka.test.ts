@@ -28,7 +28,6 @@ class Polling implements AsyncDisposable {
         "bootstrap.servers": kafka.bootstrapServers,
         "group.id": group,
         "auto.offset.reset": "earliest",
-        "session.timeout.ms": 6_000,
         "heartbeat.interval.ms": 300,
         ...more,
       } as KafkaConsumerConfig,
