@@ -142,7 +142,7 @@ other one, since Arroyo for Rust does not wait for acknowledgements.`,
 
 /** What was measured beside others, with a picture where there are peers. */
 function section(name: string): string[] {
-  const { what, figures, isLong } = SCENARIOS[name]!;
+  const { what, note, figures, isLong } = SCENARIOS[name]!;
   const results = RESULTS.get(name);
   if (results === undefined || figures.length === 0) return [];
   const pictures = plotted().filter(({ scenario }) => scenario === name);
@@ -155,19 +155,19 @@ function section(name: string): string[] {
   if (results.measured.length === 1 && isLong !== true) return [];
   const tables =
     isLong === true ? [heldTable(results)] : figures.map((figure) => figureTable(results, figure));
-  return [`## ${what[0]!.toUpperCase()}${what.slice(1)}`, `\`${commandOf(name)}\``, ...images, ...tables];
+  const title = `## ${what[0]!.toUpperCase()}${what.slice(1)}`;
+  const notes = note === undefined ? [] : [note];
+  return [title, `\`${commandOf(name)}\``, ...notes, ...images, ...tables];
 }
 
 /** What was held over time. */
 function heldTable({ measured }: Results): string {
   const [sample = {}] = measured[0]?.samples ?? [];
   const parts = Object.keys(sample).filter((key) => /^megabytes\d+$/.test(key));
-  const row = parts.map((key) => written(sample[key]!));
-  const numbers = parts.map((_, i) => `${i + 1}`);
-  const most = ["most", written(sample["peakMegabytes"] ?? NaN)];
-  const grown = ["grown", written(sample["grownMegabytes"] ?? NaN)];
-  if (parts.length === 0) return markdownTable(["MB", ""], [most, grown]);
-  return markdownTable(["tenth of the time", ...numbers, most[0]!], [["MB, median", ...row, most[1]!]]);
+  const seconds = Math.round((sample["seconds"] ?? NaN) / parts.length);
+  const head = [`each ${seconds} s`, ...parts.map((_, i) => `${i + 1}`), "from 2 to 10", "most"];
+  const held = [...parts, "grownMegabytes", "peakMegabytes"].map((key) => written(sample[key] ?? NaN));
+  return markdownTable(head, [["MB, median", ...held]]);
 }
 
 function breakdown(): string[] {
