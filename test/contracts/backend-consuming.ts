@@ -164,7 +164,10 @@ export const consumingContract: Contract = {
   "with auto commit, commitOffsets only notes, and close commits": async (backend) => {
     const topic = await filledTopic(backend, 1, 3);
     const group = backend.newGroup();
-    const consumer = backend.consumer(group, { "arroyo.enable.auto.commit": true });
+    const consumer = backend.consumer(group, {
+      "arroyo.enable.auto.commit": true,
+      "auto.commit.interval.ms": LONG_MS,
+    });
     await assigned(consumer, [topic]);
     consumer.stageOffsets(new Map([[Partition.of(topic, 0), 2]]));
     assert.deepEqual(await consumer.commitOffsets(), new Map([[Partition.of(topic, 0), 2]]));

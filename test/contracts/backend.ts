@@ -14,6 +14,7 @@ export interface BackendSettings {
   readonly "arroyo.strict.offset.reset"?: boolean | undefined;
   readonly "enable.partition.eof"?: boolean | undefined;
   readonly "arroyo.enable.auto.commit"?: boolean | undefined;
+  readonly "auto.commit.interval.ms"?: number | undefined;
   readonly "max.poll.interval.ms"?: number | undefined;
 }
 
