@@ -27,7 +27,7 @@ async function priceOf(url: string, article: string, signal: AbortSignal): Promi
 }
 
 export function enrichPipeline(
-  { producer }: Pick<RunTools, "producer">,
+  { producer }: RunTools,
   pricesUrl: string = PRICES_URL,
 ): ProcessingStrategyFactory<KafkaPayload> {
   return pipeline()

@@ -21,7 +21,7 @@ export function topicOf(warehouse: string): string {
 }
 
 export function fanOutPipeline(
-  { producer }: Pick<RunTools, "producer">,
+  { producer }: RunTools,
   warehouses: ReadonlySet<string>,
 ): ProcessingStrategyFactory<KafkaPayload> {
   return pipeline()

@@ -13,7 +13,7 @@ import type * as tasks from "./summarise.ts";
 const task = workerTask<typeof tasks>()(new URL("./summarise.ts", import.meta.url), "summarise");
 
 export function summaryPipeline(
-  { producer }: Pick<RunTools, "producer">,
+  { producer }: RunTools,
   pool: WorkerPool,
 ): ProcessingStrategyFactory<KafkaPayload> {
   return pipeline()

@@ -33,12 +33,16 @@ export interface HarnessOptions {
   readonly logger?: Logger | undefined;
 }
 
-/** What a pipeline under test is made with. */
+/** What a pipeline under test is made with: the same as by `arroyo run` (`RunTools`). */
 export interface HarnessTools {
   /** Writes to the embedded broker; `output` says what it has written. */
   readonly producer: Producer<KafkaPayload>;
   readonly clock: MockClock;
+  readonly logger: Logger;
+  readonly metrics: RecordingMetrics;
 }
+
+type Factory = ProcessingStrategyFactory<KafkaPayload>;
 
 /** Where a message of a test goes, and when it was written. */
 export interface SendOptions {
@@ -76,7 +80,7 @@ export class Harness implements AsyncDisposable {
   readonly #topics: Readonly<Record<string, number>>;
   readonly #broker: LocalBroker;
   readonly #producer: HarnessProducer;
-  readonly #makeFactory: (tools: HarnessTools) => ProcessingStrategyFactory<KafkaPayload>;
+  readonly #makeFactory: (tools: HarnessTools) => Factory | Promise<Factory>;
   readonly #deadLetters: DeadLetter[] = [];
   readonly #sending: Promise<unknown>[] = [];
   #chain: WatchedChain | undefined;
@@ -89,10 +93,7 @@ export class Harness implements AsyncDisposable {
   #heldAllowed = false;
 
   /** @internal */
-  constructor(
-    makeFactory: (tools: HarnessTools) => ProcessingStrategyFactory<KafkaPayload>,
-    options: HarnessOptions,
-  ) {
+  constructor(makeFactory: (tools: HarnessTools) => Factory | Promise<Factory>, options: HarnessOptions) {
     this.#makeFactory = makeFactory;
     this.#options = options;
     this.#topics = options.topics ?? { input: 1 };
@@ -105,7 +106,7 @@ export class Harness implements AsyncDisposable {
     for (const [topic, partitions] of Object.entries({ ...this.#topics, ...this.#options.outputs })) {
       await this.#broker.createTopic(topic, partitions);
     }
-    this.#run();
+    await this.#run();
     await this.#quiet();
   }
 
@@ -175,7 +176,7 @@ export class Harness implements AsyncDisposable {
   async restart(): Promise<void> {
     await this.#crash();
     this.#throwFailure();
-    this.#run();
+    await this.#run();
     await this.#quiet();
   }
 
@@ -232,10 +233,17 @@ export class Harness implements AsyncDisposable {
     if (held !== undefined) throw new Error(`${held} Declare it with allowHeld() if that is meant to be so.`);
   }
 
-  #run(): void {
+  async #run(): Promise<void> {
+    const tools: HarnessTools = {
+      producer: this.#producer,
+      clock: this.clock,
+      logger: this.#options.logger ?? silentLogger,
+      metrics: this.metrics,
+    };
+    const factory = await this.#makeFactory(tools);
     const moved = (): void => void this.#moves++;
     const inner = this.#broker.consumer({ "group.id": GROUP, "auto.offset.reset": "earliest" });
-    const chain = new WatchedChain(this.#makeFactory({ producer: this.#producer, clock: this.clock }), moved);
+    const chain = new WatchedChain(factory, moved);
     const consumer = new HarnessConsumer(inner, moved);
     const processor = new StreamProcessor({
       consumer,
@@ -246,7 +254,7 @@ export class Harness implements AsyncDisposable {
       perPartition: this.#options.perPartition,
       clock: this.clock,
       metrics: this.metrics,
-      logger: this.#options.logger ?? silentLogger,
+      logger: tools.logger,
     });
     this.#chain = chain;
     this.#consumer = consumer;
@@ -362,7 +370,9 @@ export class Harness implements AsyncDisposable {
 export async function harness(
   factory:
     | ProcessingStrategyFactory<KafkaPayload>
-    | ((tools: HarnessTools) => ProcessingStrategyFactory<KafkaPayload>),
+    | ((
+        tools: HarnessTools,
+      ) => ProcessingStrategyFactory<KafkaPayload> | Promise<ProcessingStrategyFactory<KafkaPayload>>),
   options: HarnessOptions = {},
 ): Promise<Harness> {
   const made = new Harness(typeof factory === "function" ? factory : () => factory, options);

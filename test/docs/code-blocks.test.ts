@@ -20,6 +20,14 @@ function fileOf({ page, line }: CodeBlock): string {
   return `${page.replaceAll(/[^a-zA-Z0-9]+/g, "-")}-line-${line}.ts`;
 }
 
+/** Blocks of a page import each other by the names that they have there. */
+function codeOf({ page, code }: CodeBlock): string {
+  return code.replaceAll(/(?<=from ")\.\/([\w.-]+\.ts)(?=")/g, (path, name: string) => {
+    const imported = blocks.find((block) => block.page === page && block.file === name);
+    return imported === undefined ? path : `./${fileOf(imported)}`;
+  });
+}
+
 async function output(command: string, args: readonly string[]): Promise<{ code: number; text: string }> {
   const child = spawn(command, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   let text = "";
@@ -34,7 +42,7 @@ describe("code in the docs", () => {
   test("every block that is said to be TypeScript compiles", async () => {
     assert.ok(blocks.length > 5);
     // A block that imports nothing is a module all the same.
-    for (const block of blocks) writeFileSync(join(folder, fileOf(block)), `${block.code}\nexport {};\n`);
+    for (const block of blocks) writeFileSync(join(folder, fileOf(block)), `${codeOf(block)}\nexport {};\n`);
     cpSync(join(ROOT, "test", "docs", "given.d.ts"), join(folder, "given.d.ts"));
     writeFileSync(
       join(folder, "tsconfig.json"),

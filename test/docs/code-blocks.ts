@@ -10,6 +10,8 @@ export interface CodeBlock {
   readonly line: number;
   /** What stands behind the fence, such as `ts` or `ts run`. */
   readonly info: string;
+  /** The file that it is, if its first line is a comment with a name. */
+  readonly file: string | undefined;
   readonly code: string;
 }
 
@@ -24,7 +26,9 @@ export function codeBlocks(): CodeBlock[] {
       if (info === undefined) continue;
       const end = lines.indexOf("```", at + 1);
       if (end < 0) throw new Error(`${page}:${at + 1}: the fence is not closed`);
-      blocks.push({ page, line: at + 2, info: info.trim(), code: lines.slice(at + 1, end).join("\n") });
+      const file = /^\/\/ ([\w.-]+\.ts)$/.exec(lines[at + 1]!)?.[1];
+      const code = lines.slice(at + 1, end).join("\n");
+      blocks.push({ page, line: at + 2, info: info.trim(), file, code });
       at = end;
     }
     return blocks;
