@@ -14,7 +14,7 @@ export interface Outcome {
 export function arroyo(args: readonly string[], nodeOptions: readonly string[] = []): Outcome {
   const { status, stdout, stderr, error } = spawnSync(process.execPath, [...nodeOptions, MAIN, ...args], {
     encoding: "utf8",
-    timeout: 30_000,
+    timeout: 120_000,
   });
   if (error !== undefined) throw error;
   return { code: status, stdout, stderr };

@@ -97,13 +97,13 @@ async function committed(kafka: KafkaTest, { dlq, orders }: Topics): Promise<num
   return [...offsets.values()].reduce((sum, offset) => sum + offset, 0);
 }
 
-/** Runs it beside the test, until the group has committed something; then sends it the signal. */
+/** Runs it beside the test, until the group has committed something, far from the end; then sends it the signal. */
 async function interrupted(
   kafka: KafkaTest,
   used: Topics,
   signal: NodeJS.Signals,
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const args = [...used.args, "--bootstrap-servers", kafka.bootstrapServers, "--rate", "100", "--json"];
+  const args = [...used.args, "--bootstrap-servers", kafka.bootstrapServers, "--rate", "10", "--json"];
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
@@ -240,7 +240,10 @@ describe("arroyo dlq replay, on a real Kafka", () => {
     const before = await committed(kafka, used);
     assert.ok(before > 0 && before < 500);
     const rest = arroyo([...used.args, "--bootstrap-servers", kafka.bootstrapServers, "--json"]);
-    assert.deepEqual([rest.code, summaryOf(rest)["replayed"]], [0, 500 - before], rest.stderr);
+    const replayed = Number(summaryOf(rest)["replayed"]);
+    assert.equal(rest.code, 0, rest.stderr);
+    // A commit that was on its way may have come after the look.
+    assert.ok(replayed > 0 && replayed <= 500 - before, `${replayed} after ${before}`);
     const values = (await messagesIn(kafka, used.orders)).map(({ payload }) => payload.text());
     assert.equal(new Set(values).size, 500);
   });

@@ -53,12 +53,15 @@ class Running implements Disposable {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly lines: string[] = [];
   stderr = "";
+  /** It is gone, and everything that it has said has been read. */
+  ended = false;
 
   constructor(args: readonly string[], { atTerminal = false }: { readonly atTerminal?: boolean } = {}) {
     // To the command, what somebody reads at a terminal differs in nothing else.
     const terminal = ["--import", "data:text/javascript,process.stderr.isTTY = true"];
     const command = [...(atTerminal ? terminal : []), MAIN, "run", ...args];
     this.#child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child.once("close", () => (this.ended = true));
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
       this.#child.emit("line");
@@ -69,23 +72,20 @@ class Running implements Disposable {
     });
   }
 
-  get ended(): boolean {
-    return this.#child.exitCode !== null;
-  }
-
   /** Resolves when that line was printed. */
   line(wanted: string): Promise<void> {
     return this.#until(wanted, () => this.lines.includes(wanted));
   }
 
-  /** Resolves when standard error has that. */
-  complains(wanted: RegExp): Promise<void> {
-    return this.#until(String(wanted), () => wanted.test(this.stderr));
+  /** Resolves when standard error has that: it may be read later than a line that was printed after it. */
+  async complains(wanted: RegExp): Promise<RegExpExecArray> {
+    await this.#until(String(wanted), () => wanted.test(this.stderr));
+    return wanted.exec(this.stderr)!;
   }
 
   async #until(wanted: string, holds: () => boolean): Promise<void> {
     while (!holds()) {
-      if (this.#child.exitCode !== null) throw new Error(`It has ended without ${wanted}: ${this.stderr}`);
+      if (this.ended) throw new Error(`It has ended without ${wanted}: ${this.stderr}`);
       await Promise.race([once(this.#child, "line"), once(this.#child, "close")]);
     }
   }
@@ -160,9 +160,9 @@ describe("arroyo run", () => {
     args.push("--dashboard", "0.0.0.0:0");
     using running = new Running([capitals("capitals"), ...args]);
     await running.line("seen 3");
-    const [, page] = /"dashboard at http:\/\/0\.0\.0\.0:(\d+)\/"/.exec(running.stderr) ?? [];
+    const [, page] = await running.complains(/"dashboard at http:\/\/0\.0\.0\.0:(\d+)\/"/);
     assert.equal((await fetch(`http://127.0.0.1:${page}/`)).status, 200);
-    assert.match(running.stderr, /"msg":"reading orders from .*data, as a member of group g"/);
+    await running.complains(/"msg":"reading orders from .*data, as a member of group g"/);
     assert.equal(await running.end("SIGTERM"), 0, running.stderr);
     const summary = JSON.parse(running.lines.at(-1)!) as Record<string, unknown>;
     assert.deepEqual([summary["outcome"], summary["messages"]], ["stopped", 3]);
@@ -260,18 +260,18 @@ describe("arroyo run", () => {
     using running = new Running([
       capitals(output),
       ...["--topic", orders, "--group", kafka.name("group"), "--bootstrap-servers", kafka.bootstrapServers],
-      ...["--config", config, "--set", "session.timeout.ms=6000", "--metrics-port", "0"],
+      ...["--config", config, "--set", "session.timeout.ms=30000", "--metrics-port", "0"],
       ...["--health-port", "0"],
     ]);
     await running.line("seen 3");
-    const [health] = /http:\/\/localhost:\d+\/healthz/.exec(running.stderr) ?? [];
-    assert.equal((await fetch(health!)).status, 200);
-    const [url] = /http:\/\/localhost:\d+\/metrics/.exec(running.stderr) ?? [];
-    const page = await (await fetch(url!)).text();
+    const [health] = await running.complains(/http:\/\/localhost:\d+\/healthz/);
+    assert.equal((await fetch(health)).status, 200);
+    const [url] = await running.complains(/http:\/\/localhost:\d+\/metrics/);
+    const page = await (await fetch(url)).text();
     assert.ok(/^arroyo_consumer_run_create_strategy_seconds_count\{consumer="group-\w+"\} 1$/m.test(page));
     // The producer's are told once a second; the test's time limit ends it.
     const produced = /^arroyo_producer_kafka_messages_total\{.*status="success".*\} 3$/m;
-    while (!produced.test(await (await fetch(url!)).text()))
+    while (!produced.test(await (await fetch(url)).text()))
       assert.equal(running.ended, false, running.stderr);
     assert.equal(await running.end("SIGINT"), 0, running.stderr);
   });

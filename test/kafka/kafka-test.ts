@@ -174,6 +174,9 @@ async function keepingAlive(run: () => Promise<void>): Promise<void> {
 /** What Kafka may take to start, where a file runs alone and its first test waits for it: a busy machine is slow. */
 const START_MS = 60_000;
 
+/** How long a test may take that says nothing else: many times what any does, since it is only for those that hang. */
+const TEST_MS = 120_000;
+
 /** A test's own time, and that of a start which may come before it. */
 function withStart(timeoutMs: number): number {
   return process.env[SHARED_KAFKA] === undefined ? timeoutMs + START_MS : timeoutMs;
@@ -186,7 +189,7 @@ export function kafkaTest(
   options: { readonly timeout?: number | undefined; readonly java?: boolean | undefined } = {},
 ): void {
   cleanUpAtTheEnd();
-  void test(name, { timeout: withStart(options.timeout ?? 60_000) }, async (t) => {
+  void test(name, { timeout: withStart(options.timeout ?? TEST_MS) }, async (t) => {
     if (await withoutKafka(t, options.java ?? false)) return;
     shared ??= plainServers().then((servers) => new KafkaTest(servers));
     const kafka = await shared;
@@ -200,7 +203,7 @@ export function securedKafkaTest(
   run: (servers: (listener: Listener) => string, t: TestContext) => Promise<void>,
 ): void {
   cleanUpAtTheEnd();
-  void test(name, { timeout: withStart(60_000) }, async (t) => {
+  void test(name, { timeout: withStart(TEST_MS) }, async (t) => {
     if (await withoutKafka(t, true)) return;
     const servers = await ownServers();
     await keepingAlive(() => run((listener) => servers[listener], t));
@@ -214,7 +217,7 @@ export function ownKafkaTest(
   run: (kafka: KafkaTest, brokers: Kafka, t: TestContext) => Promise<void>,
   options: { readonly timeout?: number | undefined } = {},
 ): void {
-  void test(name, { timeout: options.timeout ?? 120_000 }, async (t) => {
+  void test(name, { timeout: options.timeout ?? 2 * TEST_MS }, async (t) => {
     if (await withoutKafka(t, true, kafkaOptions.version)) return;
     await using brokers = await startKafka(kafkaOptions);
     const kafka = new KafkaTest(brokers.bootstrapServers);
