@@ -1,4 +1,5 @@
 import { Admin, Connection, createRecordsBatch, produceV10, Writer } from "@platformatic/kafka";
+import { monotonicMs } from "./programs/clock.ts";
 
 /** A topic to measure on. */
 export interface BenchTopic {
@@ -66,23 +67,14 @@ export async function fillTopics(bootstrapServers: string, topics: readonly Benc
   await admin.close();
 }
 
-/** One message after the other, each with the time as its value, until it is stopped. */
-export async function feedTopic(
-  bootstrapServers: string,
-  topic: string,
-  everyMs: number,
-): Promise<() => Promise<void>> {
+/** One message after the other, each with the time as its value, as long as the process lives. */
+export function feedTopic(bootstrapServers: string, topic: string, everyMs: number): void {
   const link = new Link(bootstrapServers, 100);
-  const timer = setInterval(() => {
-    const nowMs = performance.timeOrigin + performance.now();
-    const message = { topic, value: Buffer.from(nowMs.toFixed(3)), timestamp: BigInt(Date.now()) };
+  setInterval(() => {
+    const message = { topic, value: Buffer.from(monotonicMs().toFixed(3)), timestamp: BigInt(Date.now()) };
     // One that fails is missing from the figures, no more.
     produce(link, topic, 0, createRecordsBatch([message]).buffer).catch(() => {});
   }, everyMs);
-  return async () => {
-    clearInterval(timer);
-    await link.close();
-  };
 }
 
 async function fillTopic(link: Link, topic: BenchTopic): Promise<void> {

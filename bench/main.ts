@@ -1,11 +1,12 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startKafka } from "../test/kafka/broker.ts";
 import { DEFAULT_KAFKA_VERSION } from "../test/kafka/kafka-jars.ts";
 import { compiled, watched } from "./commands.ts";
-import { feedTopic, fillTopics, type BenchTopic } from "./fill.ts";
+import { fillTopics, type BenchTopic } from "./fill.ts";
 import { buildPeers } from "./peers.ts";
 import { report } from "./report.ts";
 import { RESULTS, writeResults, written, type Results } from "./results.ts";
@@ -109,10 +110,9 @@ async function measure(name: string, scenario: Scenario): Promise<Results> {
   };
   const [figure] = scenario.figures;
   const ofThis = values.quick ? 1 : (runs ?? scenario.runs ?? 5);
+  const { feedEveryMs } = scenario;
   const stopFeed =
-    topic === undefined || scenario.feedEveryMs === undefined
-      ? undefined
-      : await feedTopic(bootstrapServers, topic.name, scenario.feedEveryMs);
+    feedEveryMs === undefined ? undefined : startFeed({ ...env, BENCH_FEED_EVERY_MS: String(feedEveryMs) });
   try {
     const { measured, leftOut } = await compare(contenders, env, {
       runs: ofThis,
@@ -132,6 +132,22 @@ async function measure(name: string, scenario: Scenario): Promise<Results> {
   } finally {
     await stopFeed?.();
   }
+}
+
+/** Its own process: nothing that goes on in this one holds it up. */
+function startFeed(env: Readonly<Record<string, string>>): () => Promise<void> {
+  const child = spawn(process.execPath, [compiled("programs/feed.ts")], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+  });
+  const gone = once(child, "exit");
+  const stop = (): void => void child.kill();
+  process.once("exit", stop);
+  return async () => {
+    process.off("exit", stop);
+    stop();
+    await gone;
+  };
 }
 
 async function fill(topic: BenchTopic): Promise<void> {

@@ -72,7 +72,7 @@ function rustPeer(peer: PeerName, why: Lack): Contender | LeftOut {
   const version = `sentry_arroyo ${/sentry_arroyo = "=(.*)"/.exec(text(RUST, "Cargo.toml"))?.[1]}`;
   if (peer === "rust-pipe") return { name, version, ...watched(program("pipe")), env: TUNED };
   const command = program(peer === "rust-latency" ? "latency" : "consume");
-  return { name, version, command, args: [], env: peer === "rust" ? TUNED : {} };
+  return { name, version, command, args: [], env: peer === "rust-untuned" ? {} : TUNED };
 }
 
 function installPython(): Lack {
@@ -100,7 +100,7 @@ function pythonPeer(peer: PeerName, why: Lack): Contender | LeftOut {
     version,
     command,
     args: [join(PYTHON, program)],
-    env: peer === "python" ? TUNED : {},
+    env: peer === "python-untuned" ? {} : TUNED,
   };
 }
 

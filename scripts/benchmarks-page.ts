@@ -130,10 +130,10 @@ function peers(): string[] {
   return [
     [
       `"Tuned" is \`fetch.queue.backoff.ms=5\` for what stands on librdkafka (without it, it waits a second before it fetches again
-from a partition whose queue was full), for Python also as much prefetch as we have, and 20 ms of \`linger.ms\` for its
-producers. kafkajs and @platformatic/kafka send batches, four at once, of the size that was fastest; Confluent's takes the
-prefetch, the backoff and the linger too, and counts delivery reports. What copies a topic is measured by what arrives in the
-other one, since Arroyo for Rust does not wait for acknowledgements.`,
+from a partition whose queue was full), \`socket.nagle.disable\`, for Python also as much prefetch as we have, and 20 ms of
+\`linger.ms\` for its producers. kafkajs and @platformatic/kafka send batches, four at once, of the size that was fastest;
+Confluent's takes the prefetch, the backoff and the linger too, and counts delivery reports. What copies a topic is measured
+by what arrives in the other one, since Arroyo for Rust does not wait for acknowledgements.`,
       ...[...new Set(versions.values())].map((version) => `- ${version}`),
       ...[...leftOut].map(([name, why]) => `- left out: ${name} (${why})`),
     ].join("\n"),

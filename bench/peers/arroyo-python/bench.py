@@ -27,7 +27,7 @@ class Factory(ProcessingStrategyFactory):
 def process(task, produce=None, offset="earliest"):
     """Runs until the task ends the process."""
     # librdkafka waits a second before it fetches again from a partition whose queue was full.
-    tuning = {"fetch.queue.backoff.ms": 5} if is_tuned else {}
+    tuning = {"fetch.queue.backoff.ms": 5, "socket.nagle.disable": True} if is_tuned else {}
     prefetch = {"queued_min_messages": 100_000, "queued_max_messages_kbytes": 65_536} if is_tuned else {}
     consumer = KafkaConsumer(
         build_kafka_consumer_configuration(

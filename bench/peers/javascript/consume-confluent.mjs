@@ -5,6 +5,7 @@ const consumer = new client.KafkaConsumer(
   {
     "group.id": groupId,
     "metadata.broker.list": servers,
+    "socket.nagle.disable": true,
     "enable.auto.commit": true,
     "auto.commit.interval.ms": 1_000,
     "queued.min.messages": 100_000,

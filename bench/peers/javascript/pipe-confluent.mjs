@@ -11,6 +11,7 @@ const consumer = new client.KafkaConsumer(
   {
     "group.id": groupId,
     "metadata.broker.list": servers,
+    "socket.nagle.disable": true,
     "enable.auto.commit": false,
     "queued.min.messages": 100_000,
     "queued.max.messages.kbytes": 65_536,
@@ -20,6 +21,7 @@ const consumer = new client.KafkaConsumer(
 );
 const producer = new client.Producer({
   "metadata.broker.list": servers,
+  "socket.nagle.disable": true,
   dr_cb: true,
   "queue.buffering.max.messages": 1_000_000,
   "linger.ms": 20,

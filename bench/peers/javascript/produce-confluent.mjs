@@ -9,6 +9,7 @@ const BURST = 1_000;
 
 const producer = new client.Producer({
   "metadata.broker.list": servers,
+  "socket.nagle.disable": true,
   dr_cb: true,
   "queue.buffering.max.messages": 1_000_000,
   "linger.ms": 20,

@@ -29,6 +29,7 @@ pub fn consumer_config(offset: InitialOffset) -> KafkaConfig {
     if is_tuned() {
         // librdkafka waits a second before it fetches again from a partition whose queue was full.
         tuning.insert("fetch.queue.backoff.ms".to_string(), "5".to_string());
+        tuning.insert("socket.nagle.disable".to_string(), "true".to_string());
     }
     KafkaConfig::new_consumer_config(
         vec![setting("BENCH_BOOTSTRAP_SERVERS")],

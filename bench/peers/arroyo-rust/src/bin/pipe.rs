@@ -38,6 +38,7 @@ fn main() {
     if is_tuned() {
         tuning.insert("queue.buffering.max.messages".to_string(), "1000000".to_string());
         tuning.insert("linger.ms".to_string(), "20".to_string());
+        tuning.insert("socket.nagle.disable".to_string(), "true".to_string());
     }
     let servers = vec![setting("BENCH_BOOTSTRAP_SERVERS")];
     let factory = Factory {
