@@ -1,5 +1,5 @@
 export type { Consumer, PollOptions, RebalanceCallbacks, TopicSubscription } from "./backend/consumer.ts";
-export type { Delivery, Producer } from "./backend/producer.ts";
+export type { BatchSettled, Delivery, Producer, SentBatch } from "./backend/producer.ts";
 export type { RunModule, RunTools } from "./cli/run-module.ts";
 export { Vitals, type MemberState, type ProcessorPhase } from "./backend/vitals.ts";
 export { systemClock, type Clock, type ClockTimer } from "./clock.ts";

@@ -1,6 +1,6 @@
 import type { Clock, ClockTimer } from "../clock.ts";
 import { ErrorCode, ProducerError } from "../errors.ts";
-import type { Delivery } from "../backend/producer.ts";
+import type { BatchSettled, Delivery } from "../backend/producer.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
 import { noopMetrics, type Metrics } from "../metrics/metrics.ts";
@@ -48,7 +48,8 @@ const TIMER_SLACK_MS = 1;
  * The main thread's half of a producer: writes messages into batches, one open batch for each partition, hands the batches
  * to the I/O thread when they are full or have lingered, and settles each message's promise when its batch comes back.
  *
- * `produce` is the hottest path of a producer: nothing is made for a message but its promise.
+ * `produce` is the hottest path of a producer: nothing is made for a message but its promise, and with `enqueue` not even
+ * that.
  */
 export class Accumulator {
   readonly #config: AccumulatorConfig;
@@ -91,7 +92,7 @@ export class Accumulator {
 
   /** Takes a message for a topic: for one of its partitions, or for the one that the partitioner chooses (-1). */
   produce(topicName: string, index: number, payload: KafkaPayload): Promise<Delivery> {
-    if (this.#inFlight.messages >= this.#maxMessages || this.#inFlight.bytes >= this.#maxBytes) {
+    if (this.#isFull) {
       this.#metrics.refused();
       return Promise.reject(this.#queueFull());
     }
@@ -101,7 +102,29 @@ export class Accumulator {
       this.#metrics.busy();
       return topic.waiting.push(index, payload);
     }
-    return this.#place(topic, index, payload, this.#clock.nowMs(), undefined);
+    return this.#deliver(topic, index, payload, this.#clock.nowMs(), undefined);
+  }
+
+  /** Takes a message for a topic without making a promise. undefined, and nothing taken, where only a promise can do. */
+  enqueue(
+    topicName: string,
+    payload: KafkaPayload,
+    onSettled: BatchSettled,
+  ): ProducerBatch | "full" | undefined {
+    if (this.#isFull) {
+      this.#metrics.refused();
+      return "full";
+    }
+    const topic = this.#topics.get(topicName);
+    if (topic === undefined || topic.partitionCount === 0) return undefined;
+    const placed = this.#place(topic, -1, payload, this.#clock.nowMs(), undefined);
+    if (placed instanceof ProducerError) return undefined;
+    placed.watch(onSettled);
+    return placed;
+  }
+
+  get #isFull(): boolean {
+    return this.#inFlight.messages >= this.#maxMessages || this.#inFlight.bytes >= this.#maxBytes;
   }
 
   /** The topics that can be produced to. */
@@ -119,7 +142,7 @@ export class Accumulator {
     const topic = this.#topics.get(name) ?? this.#addTopic(name);
     topic.setPartitions(partitions, leaderless);
     for (const message of topic.waiting.take()) {
-      message.settle(this.#place(topic, message.index, message.payload, message.timestampMs, message));
+      message.settle(this.#deliver(topic, message.index, message.payload, message.timestampMs, message));
     }
     // What a flush waits for does not linger.
     const { generation } = this.#inFlight;
@@ -193,40 +216,55 @@ export class Accumulator {
     return topic;
   }
 
-  /** Puts a message into the open batch of its partition. `waited` says where it was before, if it was. */
-  #place(
+  #deliver(
     topic: TopicAccumulator,
     index: number,
     payload: KafkaPayload,
     timestampMs: number,
     waited: WaitingMessage | undefined,
   ): Promise<Delivery> {
+    const placed = this.#place(topic, index, payload, timestampMs, waited);
+    if (!(placed instanceof ProducerError)) return placed.lastDelivery();
+    this.#metrics.failed(1);
+    if (waited !== undefined) this.#inFlight.settle(waited.generation, 1, waited.bytes);
+    return Promise.reject(placed);
+  }
+
+  /**
+   * Puts a message into the open batch of its partition, unless it cannot be sent at all. `waited` says where it was before, if
+   * it was.
+   */
+  #place(
+    topic: TopicAccumulator,
+    index: number,
+    payload: KafkaPayload,
+    timestampMs: number,
+    waited: WaitingMessage | undefined,
+  ): ProducerBatch | ProducerError {
     const { partitionCount } = topic;
     if (index < 0) {
       index = this.#partitioner(payload, partitionCount);
       if (index < 0) index = topic.sticky.choose(partitionCount, topic.leaderless, timestampMs);
     } else if (index >= partitionCount) {
-      return this.#refuse(
+      return new ProducerError(
         `${topic.name} has ${partitionCount} partitions, so none with index ${index}.`,
-        waited,
       );
     }
     const from = topic.partitions[index]!;
     const generation = waited?.generation ?? this.#inFlight.generation;
     let batch = from.open;
     let before = batch === undefined ? 0 : batch.recordBytes;
-    let delivery = batch?.generation === generation ? batch.append(payload, timestampMs) : undefined;
-    if (batch === undefined || delivery === undefined) {
+    if (batch?.generation !== generation || !batch.append(payload, timestampMs)) {
       const size = soloBatchSize(payload);
       const limit = this.#config["message.max.bytes"];
       if (size > limit) {
         const what = `A message for ${from.partition} makes a batch of ${size} bytes`;
-        return this.#refuse(`${what}, more than "message.max.bytes" (${limit}) allows.`, waited);
+        return new ProducerError(`${what}, more than "message.max.bytes" (${limit}) allows.`);
       }
       if (batch !== undefined) this.#dispatch([this.#seal(from)]);
       batch = this.#openBatch(from, generation, waited?.producedAtMs);
       before = 0;
-      delivery = batch.append(payload, timestampMs)!;
+      batch.append(payload, timestampMs);
     }
     const bytes = batch.recordBytes - before;
     if (waited === undefined) this.#inFlight.add(generation, bytes);
@@ -237,13 +275,7 @@ export class Accumulator {
     ) {
       this.#dispatch([this.#seal(from)]);
     }
-    return delivery;
-  }
-
-  #refuse(message: string, waited: WaitingMessage | undefined): Promise<never> {
-    this.#metrics.failed(1);
-    if (waited !== undefined) this.#inFlight.settle(waited.generation, 1, waited.bytes);
-    return Promise.reject(new ProducerError(message));
+    return batch;
   }
 
   #openBatch(from: PartitionAccumulator, generation: Generation, producedAtMs?: number): ProducerBatch {

@@ -1,4 +1,4 @@
-import type { Delivery } from "../backend/producer.ts";
+import type { BatchSettled, Delivery, SentBatch } from "../backend/producer.ts";
 import type { Partition } from "../message/partition.ts";
 import type { KafkaPayload } from "../message/payload.ts";
 import type { Generation } from "./in-flight.ts";
@@ -6,23 +6,28 @@ import { BatchOffset } from "./records/batch-format.ts";
 import { BatchWriter, type WrittenBatch } from "./records/batch-writer.ts";
 
 /**
- * A batch with the promises of its messages: first open, then sent, at last settled.
+ * A batch, and who wants to know of it: first open, then sent, at last settled.
  *
- * The messages' promises hang on the one of their batch: those that wait for a promise are called in the order in which
+ * Promises of messages, where they are wanted, hang on the one of their batch: those that wait for a promise are called in the order in which
  * they came, so counting the calls tells which message it is. That takes half the memory of a promise with its own
  * resolving functions, and collecting garbage was a third of the time that producing took.
  */
-export class ProducerBatch {
+export class ProducerBatch implements SentBatch {
   readonly partition: Partition;
   readonly generation: Generation;
   /** When its first message was produced, on the monotonic clock: it has the earliest deadline. */
   readonly producedAtMs: number;
   readonly #writer: BatchWriter;
   readonly #timestamps: number[] = [];
-  readonly #acknowledged = Promise.withResolvers<void>();
-  readonly #nextDelivery: () => Delivery;
+  state: SentBatch["state"] = "sent";
+  error: Error | undefined;
+  #acknowledged: PromiseWithResolvers<void> | undefined;
+  #nextDelivery: (() => Delivery) | undefined;
+  readonly #listeners: BatchSettled[] = [];
   #baseOffset = 0;
   #appendTimeMs = -1;
+  /** Of the first messages, as long as each of them has one. */
+  #promises = 0;
   #deliveries = 0;
 
   constructor(
@@ -36,12 +41,6 @@ export class ProducerBatch {
     this.generation = generation;
     this.producedAtMs = producedAtMs;
     this.#writer = new BatchWriter(maxBytes, expectedBytes);
-    this.#nextDelivery = () => {
-      const i = this.#deliveries++;
-      const timestampMs = this.#appendTimeMs < 0 ? this.#timestamps[i]! : this.#appendTimeMs;
-      const offset = this.#baseOffset < 0 ? -1 : this.#baseOffset + i;
-      return { partition: this.partition, offset, timestampMs };
-    };
   }
 
   /** The size of the batch so far. */
@@ -58,11 +57,26 @@ export class ProducerBatch {
     return this.#writer.recordCount;
   }
 
-  /** Adds a message. Returns undefined, and adds nothing, when there is no room. */
-  append(payload: KafkaPayload, timestampMs: number): Promise<Delivery> | undefined {
-    if (!this.#writer.append(payload, timestampMs)) return undefined;
+  /** Adds a message. Returns false, and adds nothing, when there is no room. */
+  append(payload: KafkaPayload, timestampMs: number): boolean {
+    if (!this.#writer.append(payload, timestampMs)) return false;
     this.#timestamps.push(timestampMs);
-    return this.#acknowledged.promise.then(this.#nextDelivery);
+    return true;
+  }
+
+  /** What becomes of the message that was added last. */
+  lastDelivery(): Promise<Delivery> {
+    const { promise } = (this.#acknowledged ??= Promise.withResolvers());
+    const last = this.recordCount - 1;
+    if (this.#promises !== last) return promise.then(() => this.#delivery(last));
+    this.#promises++;
+    return promise.then((this.#nextDelivery ??= () => this.#delivery(this.#deliveries++)));
+  }
+
+  /** Has somebody told when the batch is settled: once, however often it is said. */
+  watch(onSettled: BatchSettled): void {
+    if (this.#listeners.at(-1) !== onSettled && !this.#listeners.includes(onSettled))
+      this.#listeners.push(onSettled);
   }
 
   finish(): WrittenBatch {
@@ -73,10 +87,21 @@ export class ProducerBatch {
   delivered(baseOffset: number, appendTimeMs: number): void {
     this.#baseOffset = baseOffset;
     this.#appendTimeMs = appendTimeMs;
-    this.#acknowledged.resolve();
+    this.state = "delivered";
+    this.#acknowledged?.resolve();
+    for (const settled of this.#listeners) settled(this);
   }
 
   failed(error: Error): void {
-    this.#acknowledged.reject(error);
+    this.state = "failed";
+    this.error = error;
+    this.#acknowledged?.reject(error);
+    for (const settled of this.#listeners) settled(this);
+  }
+
+  #delivery(i: number): Delivery {
+    const timestampMs = this.#appendTimeMs < 0 ? this.#timestamps[i]! : this.#appendTimeMs;
+    const offset = this.#baseOffset < 0 ? -1 : this.#baseOffset + i;
+    return { partition: this.partition, offset, timestampMs };
   }
 }

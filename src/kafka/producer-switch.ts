@@ -1,6 +1,6 @@
 import { setImmediate as newTurn } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { Delivery, Producer } from "../backend/producer.ts";
+import type { BatchSettled, Delivery, Producer, SentBatch } from "../backend/producer.ts";
 import { deadlineAfter, type Clock } from "../clock.ts";
 import { DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -90,6 +90,12 @@ export class ProducerSwitch {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (this.#held !== undefined) return this.#held.push(destination, payload);
     return this.#current.produce(destination, payload);
+  }
+
+  enqueue(topic: Topic, payload: KafkaPayload, onSettled: BatchSettled): SentBatch | "full" | undefined {
+    // What is held back is in no batch yet.
+    if (this.#refusal !== undefined || this.#held !== undefined) return undefined;
+    return this.#current.enqueue?.(topic, payload, onSettled);
   }
 
   async flush(timeoutMs: number): Promise<void> {

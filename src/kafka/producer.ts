@@ -1,4 +1,4 @@
-import type { Delivery, Producer } from "../backend/producer.ts";
+import type { BatchSettled, Delivery, Producer, SentBatch } from "../backend/producer.ts";
 import { deadlineAfter, systemClock } from "../clock.ts";
 import { ConfigurationError, DeadlineError, InvalidStateError, ProducerError } from "../errors.ts";
 import { limitedLogger, type LimitedLogger } from "../log-limit.ts";
@@ -117,6 +117,12 @@ export class KafkaProducer implements Producer<KafkaPayload> {
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** See {@link Producer.enqueue}: what {@link Produce} sends its messages with. */
+  enqueue(topic: Topic, payload: KafkaPayload, onSettled: BatchSettled): SentBatch | "full" | undefined {
+    if (this.#refusal !== undefined || !(payload instanceof KafkaPayload)) return undefined;
+    return this.#accumulator.enqueue(topic.name, payload, onSettled);
   }
 
   /**

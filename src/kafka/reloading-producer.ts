@@ -1,4 +1,4 @@
-import type { Delivery, Producer } from "../backend/producer.ts";
+import type { BatchSettled, Delivery, Producer, SentBatch } from "../backend/producer.ts";
 import { systemClock } from "../clock.ts";
 import { ConfigurationError } from "../errors.ts";
 import { stderrLogger, type Logger } from "../logger.ts";
@@ -91,6 +91,11 @@ export class ReloadingKafkaProducer implements Producer<KafkaPayload> {
   /** As {@link KafkaProducer.produce}. */
   produce(destination: Topic | Partition | string, payload: KafkaPayload): Promise<Delivery> {
     return this.#switch.produce(destination, payload);
+  }
+
+  /** As {@link KafkaProducer.enqueue}. */
+  enqueue(topic: Topic, payload: KafkaPayload, onSettled: BatchSettled): SentBatch | "full" | undefined {
+    return this.#switch.enqueue(topic, payload, onSettled);
   }
 
   /**

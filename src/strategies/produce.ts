@@ -1,3 +1,4 @@
+import type { BatchSettled, SentBatch } from "../backend/producer.ts";
 import { ConfigurationError, MESSAGE_REJECTED, ProducerError } from "../errors.ts";
 import { isFiltered, type Message, type Submitted } from "../message/message.ts";
 import { Topic } from "../message/topic.ts";
@@ -11,6 +12,9 @@ import type { ProcessingStrategy, StrategyRuntime } from "./strategy.ts";
 /** The part of a `Producer` that {@link Produce} needs. */
 export interface ProducesMessages<in T> {
   readonly produce: (destination: Topic, payload: T) => Promise<unknown>;
+  /** See `Producer.enqueue`. */
+  readonly enqueue?:
+    ((topic: Topic, payload: T, onSettled: BatchSettled) => SentBatch | "full" | undefined) | undefined;
 }
 
 /** What a {@link Produce} writes with, and where to. */
@@ -29,12 +33,20 @@ const MAX_HANDED_ON_PER_POLL = 1_000;
 const RESEND_AFTER_MS = 5;
 const FIRST_RESENDS = 16;
 
+/** What has become of a message: of it alone, where it was sent by itself. */
+interface Sending {
+  state: SentBatch["state"] | "refused";
+  error: unknown;
+}
+
 /** A message on its way. */
 interface InFlight<T> {
   readonly message: Submitted<T>;
-  state: "sent" | "delivered" | "refused" | "failed";
-  error: unknown;
+  sending: Readonly<Sending>;
 }
+
+/** A filtered message, which is only waiting for its turn. */
+const NOT_SENT: Readonly<Sending> = { state: "delivered", error: undefined };
 
 /**
  * Sends each message to a topic, and hands it on once the broker has acknowledged it, in the order in which they came.
@@ -53,6 +65,7 @@ export class Produce<T> implements ProcessingStrategy<T> {
   readonly #lifecycle: Lifecycle = new Lifecycle("Produce");
   readonly #outlet: Outlet<T>;
   readonly #inFlight: Fifo<InFlight<T>> = new Fifo();
+  readonly #settled: (sending: Readonly<Sending>) => void;
   #runtime: StrategyRuntime = detachedRuntime;
   #refused = 0;
   #maxResends = FIRST_RESENDS;
@@ -73,6 +86,10 @@ export class Produce<T> implements ProcessingStrategy<T> {
     this.#topic = Topic.of(options.topic);
     this.#maxBufferSize = maxBufferSize;
     this.#outlet = new Outlet(next);
+    this.#settled = (sending) => {
+      // Those behind the first one wait for their turn anyway.
+      if (this.#inFlight.peek()?.sending === sending) this.#runtime.wake();
+    };
   }
 
   attach(runtime: StrategyRuntime): void {
@@ -88,13 +105,16 @@ export class Produce<T> implements ProcessingStrategy<T> {
       if (this.#inFlight.length === 0 && this.#outlet.retry()) {
         this.#outlet.push(message);
       } else {
-        this.#inFlight.push({ message, state: "delivered", error: undefined });
+        this.#inFlight.push({ message, sending: NOT_SENT });
       }
       return;
     }
-    const sending: InFlight<T> = { message, state: "sent", error: undefined };
-    this.#send(sending, message);
-    this.#inFlight.push(sending);
+    const sending = this.#send(message);
+    if (sending === "full") {
+      this.#tryAgainSoon();
+      throw MESSAGE_REJECTED;
+    }
+    this.#inFlight.push({ message, sending });
   }
 
   poll(): void {
@@ -114,9 +134,8 @@ export class Produce<T> implements ProcessingStrategy<T> {
 
   terminate(): void {
     if (!this.#lifecycle.terminate()) return;
-    this.#inFlight.clear();
+    this.#drop();
     this.#emptied?.();
-    this.#count();
     this.#outlet.terminate();
   }
 
@@ -130,7 +149,7 @@ export class Produce<T> implements ProcessingStrategy<T> {
           { strategy: "Produce", topic: this.#topic.name, messages: this.#inFlight.length },
           "The join ran out of time before these messages were acknowledged; they are not committed.",
         );
-        this.#inFlight.clear();
+        this.#drop();
       }
       this.#count();
       if (!this.#lifecycle.terminated) await this.#outlet.finish(deadline);
@@ -144,47 +163,52 @@ export class Produce<T> implements ProcessingStrategy<T> {
     return promise;
   }
 
-  #send(sending: InFlight<T>, message: Message<T>): void {
+  #send(message: Message<T>): Readonly<Sending> | "full" {
+    const batch = this.#producer.enqueue?.(this.#topic, message.payload, this.#settled);
+    if (batch !== undefined) return batch;
+    const sending: Sending = { state: "sent", error: undefined };
     this.#producer.produce(this.#topic, message.payload).then(
       () => {
         sending.state = "delivered";
-        this.#delivered++;
-        this.#wakeIfFirst(sending);
+        this.#settled(sending);
       },
       (error: unknown) => {
         if (ProducerError.isQueueFull(error)) {
           sending.state = "refused";
           this.#refused++;
           this.#maxResends = FIRST_RESENDS;
-          this.#runtime.wakeAt(this.#runtime.clock.monotonicMs() + RESEND_AFTER_MS);
+          this.#tryAgainSoon();
           return;
         }
         sending.state = "failed";
         sending.error = error;
-        this.#failed++;
-        this.#wakeIfFirst(sending);
+        this.#settled(sending);
       },
     );
+    return sending;
   }
 
-  /** Those behind it wait for their turn anyway. */
-  #wakeIfFirst(sending: InFlight<T>): void {
-    if (this.#inFlight.peek() === sending) this.#runtime.wake();
+  #tryAgainSoon(): void {
+    this.#runtime.wakeAt(this.#runtime.clock.monotonicMs() + RESEND_AFTER_MS);
   }
 
   /** Sends again what the producer had no room for, in order: a few at first, more when there is room. */
   #resend(): void {
     let resends = 0;
-    for (const sending of this.#inFlight) {
-      if (sending.state !== "refused") continue;
+    for (const inFlight of this.#inFlight) {
+      if (inFlight.sending.state !== "refused") continue;
       if (resends++ === this.#maxResends) {
         this.#maxResends *= 2;
-        this.#runtime.wakeAt(this.#runtime.clock.monotonicMs() + RESEND_AFTER_MS);
+        this.#tryAgainSoon();
         return;
       }
-      sending.state = "sent";
+      const sending = this.#send(inFlight.message as Message<T>);
+      if (sending === "full") {
+        this.#tryAgainSoon();
+        return;
+      }
+      inFlight.sending = sending;
       this.#refused--;
-      this.#send(sending, sending.message as Message<T>);
     }
   }
 
@@ -196,15 +220,30 @@ export class Produce<T> implements ProcessingStrategy<T> {
         this.#emptied?.();
         return;
       }
-      if (first.state === "sent" || first.state === "refused") return;
+      const { state, error } = first.sending;
+      if (state === "sent" || state === "refused") return;
       if (handedOn === MAX_HANDED_ON_PER_POLL) {
         this.#runtime.wake();
         return;
       }
       this.#inFlight.shift();
-      if (first.state === "failed") throw first.error;
+      this.#countIn(first);
+      if (state === "failed") throw error;
       this.#outlet.push(first.message);
     }
+  }
+
+  /** Forgets what is in flight. */
+  #drop(): void {
+    for (const inFlight of this.#inFlight) this.#countIn(inFlight);
+    this.#inFlight.clear();
+    this.#count();
+  }
+
+  #countIn({ sending }: InFlight<T>): void {
+    if (sending === NOT_SENT) return;
+    if (sending.state === "delivered") this.#delivered++;
+    else if (sending.state === "failed") this.#failed++;
   }
 
   #count(): void {

@@ -12,6 +12,8 @@ import { FilterStep } from "../../src/strategies/filter-step.ts";
 import { StrategyGuard } from "../../src/strategies/guard.ts";
 import { Healthcheck } from "../../src/strategies/healthcheck.ts";
 import { Noop } from "../../src/strategies/noop.ts";
+import type { BatchSettled, SentBatch } from "../../src/backend/producer.ts";
+import type { Topic } from "../../src/message/topic.ts";
 import { Produce } from "../../src/strategies/produce.ts";
 import { Reduce } from "../../src/strategies/reduce.ts";
 import { RunTask } from "../../src/strategies/run-task.ts";
@@ -30,6 +32,45 @@ after(() => rmSync(folder, { recursive: true }));
 
 type Subject = ContractSubject<number>;
 type Make = (subject: Subject) => ProcessingStrategy<number>;
+
+/** Puts messages into batches of two, each of which is delivered when the work on both has ended. */
+class BatchingProducer {
+  readonly #work: Subject["asyncWork"];
+  #open: { -readonly [K in keyof SentBatch]: SentBatch[K] } | undefined;
+  #works: Promise<unknown>[] = [];
+
+  constructor(work: Subject["asyncWork"]) {
+    this.#work = work;
+  }
+
+  enqueue(_topic: Topic, payload: number, onSettled: BatchSettled): SentBatch {
+    const batch = (this.#open ??= { state: "sent", error: undefined });
+    const works = this.#works;
+    works.push(this.#work(payload));
+    const size = works.length;
+    void Promise.allSettled(works).then((results) => {
+      // Another message has come into it since.
+      if (works.length > size) return;
+      if (this.#open === batch) {
+        this.#open = undefined;
+        this.#works = [];
+      }
+      const failed = results.find((result) => result.status === "rejected");
+      batch.state = failed === undefined ? "delivered" : "failed";
+      batch.error = failed?.reason as Error | undefined;
+      onSettled(batch);
+    });
+    if (size === 2) {
+      this.#open = undefined;
+      this.#works = [];
+    }
+    return batch;
+  }
+
+  produce(): Promise<never> {
+    throw new Error("all messages go in batches");
+  }
+}
 
 /** Keeps the numbers; is ready at three of them. */
 class Numbers implements MessageBuffer<number, readonly number[]> {
@@ -162,6 +203,14 @@ const suites: Readonly<Record<string, readonly ContractCase[]>> = {
             },
           },
         },
+        next,
+      ),
+    { isAsync: true },
+  ),
+  "Produce, in batches": strategyContract(
+    ({ next, asyncWork }) =>
+      new Produce<number>(
+        { topic: "out", maxBufferSize: 4, producer: new BatchingProducer(asyncWork) },
         next,
       ),
     { isAsync: true },

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DeadlineError, ProducerError } from "../../../src/errors.ts";
+import { KafkaPayload } from "../../../src/message/payload.ts";
+import { Topic } from "../../../src/message/topic.ts";
 import { MetricName } from "../../../src/metrics/names.ts";
 import { SwitchHarness, turns } from "./switch-harness.ts";
 
@@ -44,6 +46,22 @@ test("the new producer proves itself while the old one works, and takes over whe
   ]);
   assert.deepEqual(t.errors, []);
   assert.equal(t.metrics.count(MetricName.PRODUCER_RELOADS, { status: "success" }), 1);
+});
+
+test("what is sent without promises goes to the producer in force, and while messages are held back, with promises behind them", async () => {
+  const t = new SwitchHarness();
+  const enqueue = (value: string) => t.switch.enqueue(Topic.of("t"), new KafkaPayload(null, value), () => {});
+  assert.deepEqual(enqueue("1"), { state: "sent", error: undefined });
+  const { result } = await t.change("b");
+  await t.connect("b");
+  assert.equal(enqueue("2"), undefined, "it would overtake what is held back");
+  await t.producer("a").deliver();
+  assert.equal(await result, "changed");
+  enqueue("3");
+  assert.deepEqual(t.log, ["a got 1", "a delivered 1", "a closed", "b got 3"]);
+  await t.producer("b").deliver();
+  await t.switch.close(0);
+  assert.equal(enqueue("4"), undefined, "produce says that it is closed");
 });
 
 test("settings that do not work leave the old ones in force, and are closed", async () => {

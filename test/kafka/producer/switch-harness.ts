@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { Delivery } from "../../../src/backend/producer.ts";
+import type { Delivery, SentBatch } from "../../../src/backend/producer.ts";
 import { deadlineAfter, type Clock } from "../../../src/clock.ts";
 import { DeadlineError, ErrorCode, ProducerError } from "../../../src/errors.ts";
 import { abortable } from "../../../src/kafka/client/abortable.ts";
@@ -57,6 +57,11 @@ export class ScriptedProducer implements SwitchedProducer {
     this.#inFlight.add(this.#inFlight.generation, 1);
     this.#log.push(`${this.name} got ${message.value}`);
     return message.promise;
+  }
+
+  enqueue(_topic: Topic, payload: KafkaPayload): SentBatch {
+    void this.produce("t", payload);
+    return { state: "sent", error: undefined };
   }
 
   /** The brokers have so many more messages. */
