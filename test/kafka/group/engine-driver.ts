@@ -1,38 +1,12 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Vitals } from "../../../src/backend/vitals.ts";
-import { systemClock, type Clock, type ClockTimer } from "../../../src/clock.ts";
+import { systemClock, type Clock } from "../../../src/clock.ts";
 import { resolveConsumerConfig, type KafkaConsumerConfig } from "../../../src/kafka/config.ts";
 import { ConsumerEngine } from "../../../src/kafka/client/consumer-engine.ts";
 import type { LogFields } from "../../../src/logger.ts";
 import type { ConsumerCommand, ConsumerEvent } from "../../../src/kafka/client/protocol.ts";
 
-const MOST_AT_ONCE_MS = 50;
-
 type EventOf<Type extends ConsumerEvent["type"]> = Extract<ConsumerEvent, { type: Type }>;
-
-/**
- * Time that does not go on while the whole process stands still, so that of two limits the shorter one is over first
- * however late their timers go off.
- */
-class SteadyClock implements Clock {
-  #elapsedMs = 0;
-  #readAtMs = performance.now();
-
-  monotonicMs(): number {
-    const nowMs = performance.now();
-    this.#elapsedMs += Math.min(nowMs - this.#readAtMs, MOST_AT_ONCE_MS);
-    this.#readAtMs = nowMs;
-    return this.#elapsedMs;
-  }
-
-  nowMs(): number {
-    return systemClock.nowMs();
-  }
-
-  setTimeout(callback: () => void, delayMs: number): ClockTimer {
-    return systemClock.setTimeout(callback, delayMs);
-  }
-}
 
 /** A consumer's I/O side in this thread, with the test as its main thread. */
 export class EngineDriver implements AsyncDisposable {
@@ -44,7 +18,7 @@ export class EngineDriver implements AsyncDisposable {
   #waiting: (() => void)[] = [];
   #closed = false;
 
-  constructor(config: KafkaConsumerConfig, clock: Clock = new SteadyClock()) {
+  constructor(config: KafkaConsumerConfig, clock: Clock = systemClock) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on("message", (event: ConsumerEvent) => {
@@ -68,10 +42,11 @@ export class EngineDriver implements AsyncDisposable {
     this.#port.postMessage(command);
   }
 
-  /** Takes the first event of a kind, waiting for it if it has not come yet. */
-  async next<Type extends ConsumerEvent["type"]>(type: Type): Promise<EventOf<Type>> {
+  /** Takes the first event of a kind, or of several, waiting for it if it has not come yet. */
+  async next<Type extends ConsumerEvent["type"]>(...types: readonly Type[]): Promise<EventOf<Type>> {
+    const wanted: ReadonlySet<string> = new Set(types);
     for (;;) {
-      const at = this.#events.findIndex((event) => event.type === type);
+      const at = this.#events.findIndex((event) => wanted.has(event.type));
       if (at >= 0) return this.#events.splice(at, 1)[0] as EventOf<Type>;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
