@@ -14,6 +14,7 @@ export function sentence(level: keyof Logger, fields: LogFields, message: string
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     if (value instanceof Error) shown.push(`${name}: ${value.message}`);
+    else if (Array.isArray(value)) shown.push(`${name}: ${value.join(" ")}`);
     else if (typeof value !== "string") shown.push(`${name}: ${JSON.stringify(value)}`);
     else if (name === "stack") stack = `\n${value}`;
     else shown.push(`${name}: ${value}`);

@@ -34,5 +34,9 @@ test("at a terminal a line is a sentence, its fields in brackets, and a stack on
     sentence("error", fields, "It does not work."),
     "error: It does not work. (topic: orders, offset: 5, err: no disk)\n    at work",
   );
+  assert.equal(
+    sentence("info", { partitions: ["orders:0", "orders:1"] }, "Partitions were assigned."),
+    "Partitions were assigned. (partitions: orders:0 orders:1)",
+  );
   assert.equal(sentence("info", {}, "It works again."), "It works again.");
 });

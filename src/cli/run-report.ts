@@ -47,10 +47,12 @@ export class RunReport {
     else stderrLogger.info({}, message);
   }
 
-  /** What has ended it. `isLogged`: whoever it came from has logged it, with its stack. */
+  /** What has ended it. `isLogged`: whoever it came from has logged it, with its stack; a terminal has seen no stack yet. */
   failed(error: unknown, isLogged: boolean): void {
-    if (this.#sentences) this.#line.say(error instanceof ArroyoError ? error.message : inspect(error));
-    else if (!isLogged) stderrLogger.error({ err: error }, "The run has failed.");
+    if (this.#sentences) {
+      if (!(error instanceof ArroyoError)) this.#line.say(inspect(error));
+      else if (!isLogged) this.#line.say(`error: ${error.message}`);
+    } else if (!isLogged) stderrLogger.error({ err: error }, "The run has failed.");
   }
 
   /** Passes metrics on, and counts the messages on the way. */
