@@ -1,4 +1,4 @@
-// node examples/enrich-over-http/main.ts: 200 orders, a price service that fails every seventh time, the embedded broker.
+// node examples/enrich-over-http/main.ts: 200 orders, a price service that fails at first for every seventh article, the embedded broker.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,13 +8,16 @@ import { enrichPipeline } from "./pipeline.ts";
 
 let requests = 0;
 let failures = 0;
+const asked = new Set<string>();
 const service = createServer((request, response) => {
   const [, article = ""] = /^\/prices\/article-(\d+)$/.exec(request.url ?? "") ?? [];
-  if (++requests % 7 === 0) {
+  requests++;
+  if (article === "") {
+    response.writeHead(404).end();
+  } else if (Number(article) % 7 === 0 && !asked.has(article)) {
+    asked.add(article);
     failures++;
     response.writeHead(503).end();
-  } else if (article === "") {
-    response.writeHead(404).end();
   } else {
     response.end(JSON.stringify({ cents: 100 + Number(article) }));
   }

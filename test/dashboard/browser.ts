@@ -9,5 +9,6 @@ export async function openBrowser(): Promise<Browser> {
     // As one process it would end with its first page.
     args: own === undefined ? chromium.args.filter((arg) => arg !== "--single-process") : ["--no-sandbox"],
     headless: true,
+    timeout: 120_000,
   });
 }

@@ -70,6 +70,7 @@ class Setup {
     const consumer = broker.consumer({ "group.id": "billing", "auto.offset.reset": "earliest" });
     const dashboard = await Dashboard.start({ title: "billing", consumer, port: 0 });
     const page = await browser.newPage();
+    page.setDefaultTimeout(60_000);
     const setup = new Setup(page, dashboard, broker, consumer, factory);
     await page.goto(dashboard.url);
     return setup;
@@ -84,7 +85,7 @@ class Setup {
   /** Resolves when an element of the page holds that text. */
   async shows(selector: string, text: string): Promise<void> {
     try {
-      await this.page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: 10_000 });
+      await this.page.locator(selector).filter({ hasText: text }).first().waitFor();
     } catch (error) {
       const there = await this.page.locator(selector).allTextContents();
       throw new Error(`${selector} does not show ${text}, but ${JSON.stringify(there)}`, { cause: error });
@@ -106,11 +107,12 @@ class Setup {
   }
 }
 
-/** A connection to the page that can be cut. */
+/** A connection to the page that can be cut, until it is mended. */
 class Wire implements AsyncDisposable {
   readonly url: string;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
+  #isCut = false;
 
   private constructor(server: Server, sockets: Set<Socket>) {
     this.#server = server;
@@ -134,10 +136,19 @@ class Wire implements AsyncDisposable {
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new Wire(server, sockets);
+    const wire = new Wire(server, sockets);
+    server.on("connection", (socket) => {
+      if (wire.#isCut) socket.destroy();
+    });
+    return wire;
+  }
+
+  mend(): void {
+    this.#isCut = false;
   }
 
   cut(): void {
+    this.#isCut = true;
     for (const socket of this.#sockets) socket.destroy();
     this.#sockets.clear();
   }
@@ -190,16 +201,20 @@ describe("the dashboard's page", () => {
     await setup.shows("#partitions", "orders:1");
     const other = setup.broker.consumer({ "group.id": "billing", "auto.offset.reset": "earliest" });
     other.subscribe([Topic.of("orders")]);
-    const polling = other.poll({ timeoutMs: 5_000 });
+    const isShown = new AbortController();
+    const polling = other.poll({ timeoutMs: 60_000, signal: isShown.signal });
     await setup.shows("#events", "handed over, drained and committed in");
-    await polling;
     await setup.page.waitForFunction("document.querySelectorAll('#partitions tr').length === 1");
+    isShown.abort();
+    await polling;
 
     wire.cut();
     await setup.page.locator("#connection").waitFor({ state: "visible" });
     await other.close(); // what happens meanwhile is not missed
+    wire.mend();
     await setup.page.locator("#connection").waitFor({ state: "hidden" });
     await setup.page.waitForFunction("document.querySelectorAll('#partitions tr').length === 2");
+    await setup.page.locator("#events li span").nth(4).waitFor();
     const texts = await setup.page.locator("#events li span").allTextContents();
     const kinds = texts.map((text) => /^\d partitions? (?:assigned|handed over)/.exec(text)?.[0]);
     assert.deepEqual(kinds.toReversed(), [

@@ -99,9 +99,10 @@ test("npm start does all the work, and the second time there is none left", asyn
 test("killed in mid-stream and started again, it goes on: nothing is lost", async (t) => {
   const args = ["--data-dir", folder(t), "--messages", "60000"];
   let readBefore = 0;
-  const killed = await start([...args, "--rate", "15000"], (line, child) => {
+  // It takes twelve seconds for all, and commits every second.
+  const killed = await start([...args, "--rate", "5000"], (line, child) => {
     readBefore = Math.max(readBefore, readOf(line));
-    if (readBefore > 0) child.kill("SIGKILL");
+    if (readBefore >= 15_000) child.kill("SIGKILL");
   });
   assert.equal(killed.signal, "SIGKILL");
   assert.ok(!killed.stdout.includes("Done."));
@@ -116,7 +117,7 @@ test("killed in mid-stream and started again, it goes on: nothing is lost", asyn
 
 test("killed before the topic is full, it fills what is missing", async (t) => {
   const args = ["--data-dir", folder(t), "--messages"];
-  const killed = await start([...args, "10001"], (line, child) => {
+  const killed = await start([...args, "10001", "--rate", "500"], (line, child) => {
     if (line.startsWith("Filled")) child.kill("SIGKILL");
   });
   assert.equal(killed.signal, "SIGKILL");
@@ -129,7 +130,7 @@ test("killed before the topic is full, it fills what is missing", async (t) => {
 test("Ctrl-C finishes and commits what is in flight, and nothing is done twice", async (t) => {
   const args = ["--data-dir", folder(t), "--messages", "60000"];
   let interrupted = false;
-  const first = await start([...args, "--rate", "15000"], (line, child) => {
+  const first = await start([...args, "--rate", "5000"], (line, child) => {
     if (interrupted || readOf(line) === 0) return;
     interrupted = true;
     // As it is under npm, which passes on what the terminal has sent already.
