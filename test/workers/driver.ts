@@ -44,6 +44,13 @@ export class Announcements implements Disposable {
   }
 }
 
+/** Lets tasks go on that wait for it. */
+export function goOn(): void {
+  const channel = new BroadcastChannel("arroyo-test-go");
+  channel.postMessage("go");
+  channel.close();
+}
+
 /** A logger that remembers. */
 export class RecordingLogger implements Logger {
   readonly lines: { readonly level: string; readonly fields: LogFields; readonly message: string }[] = [];

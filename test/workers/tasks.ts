@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
@@ -179,11 +180,14 @@ export function hungForever(message: Message<number>): Promise<number> | number 
   return message.payload < 0 ? new Promise<never>(() => {}) : message.payload;
 }
 
-/** Leaves a file behind for each message that it has worked on. */
+/** Leaves a file behind for each message that it has worked on, once the test lets it go on. */
 export async function leaveTrace(message: Message<string>): Promise<string> {
-  announce(message);
   writeFileSync(`${message.payload}.begun`, "");
-  await delay(50);
+  const goes = new BroadcastChannel("arroyo-test-go");
+  const gone = once(goes, "message");
+  announce(message);
+  await gone;
+  goes.close();
   writeFileSync(`${message.payload}.done`, "");
   return message.payload;
 }
