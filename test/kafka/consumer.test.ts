@@ -19,6 +19,11 @@ import { TLS } from "./broker.ts";
 import { fill } from "./fill.ts";
 import { kafkaTest, type KafkaTest } from "./kafka-test.ts";
 
+/** Long enough that a machine that stands still for a few seconds puts nobody out. */
+const MAX_POLL_MS = 6_000;
+/** Longer than any test: who waits for the end of such a session fails. */
+const ENDLESS_SESSION = { "session.timeout.ms": 300_000 } as const;
+
 function consumerFor(
   kafka: KafkaTest,
   group: string,
@@ -227,14 +232,14 @@ kafkaTest(
   async (kafka) => {
     const topic = await kafka.createTopic();
     await using consumer = consumerFor(kafka, kafka.name("group"), {
-      "session.timeout.ms": 2_000,
+      "session.timeout.ms": MAX_POLL_MS,
       "heartbeat.interval.ms": 200,
-      "max.poll.interval.ms": 2_000,
+      "max.poll.interval.ms": MAX_POLL_MS,
     });
     let lost = false;
     consumer.subscribe([new Topic(topic)], { onLost: () => void (lost = true) });
     await pollUntil(consumer, () => consumer.tell().size > 0);
-    await consumer.poll({ timeoutMs: 5_000 });
+    await consumer.poll({ timeoutMs: 1.5 * MAX_POLL_MS });
     await consumer.poll();
     assert.equal(lost, false);
     assert.equal(consumer.tell().size, 1);
@@ -378,7 +383,7 @@ kafkaTest(
   async (kafka) => {
     const topic = await kafka.createTopic({ partitions: 2 });
     const group = kafka.name("group");
-    const config = { "heartbeat.interval.ms": 200, "session.timeout.ms": 45_000 };
+    const config = { "heartbeat.interval.ms": 200, ...ENDLESS_SESSION };
     const first = consumerFor(kafka, group, config);
     await using second = consumerFor(kafka, group, config);
     first.subscribe([new Topic(topic)]);
@@ -387,10 +392,8 @@ kafkaTest(
     const polling = pollUntil(first, () => first.tell().size === 1);
     await pollUntil(second, () => second.tell().size === 1);
     await polling;
-    const startedMs = performance.now();
     await first.close();
     await pollUntil(second, () => second.tell().size === 2);
-    assert.ok(performance.now() - startedMs < 20_000);
   },
 );
 
@@ -416,8 +419,8 @@ kafkaTest("a member that leaves while its join is pending does not hold up the g
   // The second member's join is pending now: it waits for the first, which drains.
   await revoked.promise;
   const closedMs = performance.now();
-  await second.close(5_000);
-  assert.ok(performance.now() - closedMs < 4_000, "closing did not wait for the join");
+  await second.close(30_000);
+  assert.ok(performance.now() - closedMs < 25_000, "closing did not wait for the join");
   drained.resolve();
   await again;
   assert.equal(first.tell().size, 1);

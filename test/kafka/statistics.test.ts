@@ -15,7 +15,8 @@ import { EngineDriver } from "./group/engine-driver.ts";
 import { kafkaTest, type KafkaTest } from "./kafka-test.ts";
 
 const INTERVAL_MS = 100;
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
+const HEARTBEAT_MS = 200;
 
 /** What is told, and who waits for some of it. */
 class Told<Statistics> {
@@ -63,7 +64,7 @@ async function start(
       "auto.offset.reset": "earliest",
       "statistics.interval.ms": INTERVAL_MS,
       "fetch.wait.max.ms": 50,
-      "heartbeat.interval.ms": 200,
+      "heartbeat.interval.ms": HEARTBEAT_MS,
       ...config,
     } as KafkaConsumerConfig,
     { logger: silentLogger, metrics, onStatistics: told.take },
@@ -122,14 +123,14 @@ kafkaTest("a consumer's statistics say where it is, after a known traffic", asyn
   assert.equal(group.memberId, consumer.memberId);
   assert.deepEqual([group.generation, group.partitions, group.rebalances], [1, 2, 1]);
   assert.ok(group.msSinceRebalance! >= 0 && group.msSinceRebalance! < TIMEOUT_MS);
-  assert.ok(group.msSinceCoordinatorAnswer! < 5_000);
+  assert.ok(group.msSinceCoordinatorAnswer! >= 0 && group.msSinceCoordinatorAnswer! < TIMEOUT_MS);
 
   const leader = brokers.find(({ nodeId }) => nodeId === first.leader)!;
   assert.ok(leader.connects >= 2, "for the group, and for fetching");
   assert.equal(leader.errors, 0);
   const measured = brokers.find(({ roundTrip }) => roundTrip)!.roundTrip!;
   assert.ok(measured.minMs <= measured.averageMs && measured.averageMs <= measured.maxMs);
-  assert.ok(measured.count > 0 && measured.maxMs < 5_000);
+  assert.ok(measured.count > 0 && measured.maxMs < TIMEOUT_MS);
 
   const tags = { topic, partition: "0" };
   assert.equal(metrics.last(MetricName.KAFKA_LAG, tags), 6);
@@ -191,8 +192,10 @@ kafkaTest("with read_committed the lag ends where the first open transaction beg
     await told.until(({ partitions: [only] }) => only?.lag === 2);
     await read(consumer, 1);
     // The marker is no message, and nothing to wait for.
-    await consumer.poll({ timeoutMs: 100 });
-    await told.until(({ partitions: [only] }) => only?.lag === 0);
+    let isPassed = false;
+    const passed = told.until(({ partitions: [only] }) => only?.lag === 0).finally(() => (isPassed = true));
+    while (!isPassed) assert.deepEqual(await consumer.poll({ timeoutMs: 100 }), []);
+    await passed;
   } finally {
     await producer.close();
   }
@@ -201,15 +204,18 @@ kafkaTest("with read_committed the lag ends where the first open transaction beg
 kafkaTest("statistics are collected while the main thread is blocked, and told later", async (kafka) => {
   const topic = await kafka.createTopic();
   await using started = await start(kafka, topic);
-  const { told } = started;
+  const { consumer, told } = started;
   await told.until(() => true);
   const before = told.all.length;
   const fromMs = Date.now();
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000);
+  // Until the I/O thread has had so many heartbeats answered, each at least two intervals after the one before.
+  const blockedUntil = consumer.vitals.answers! + 6;
+  const nothing = new Int32Array(new SharedArrayBuffer(4));
+  while (consumer.vitals.answers! < blockedUntil) Atomics.wait(nothing, 0, 0, HEARTBEAT_MS / 10);
   const toMs = Date.now();
   await told.until(({ atMs }) => atMs > toMs);
   const meanwhile = told.all.slice(before).filter(({ atMs }) => atMs > fromMs && atMs < toMs);
-  assert.ok(meanwhile.length >= 5, `collected ${meanwhile.length} times in a second`);
+  assert.ok(meanwhile.length >= 4, `collected ${meanwhile.length} times in ${toMs - fromMs} ms`);
   assert.ok(meanwhile.every(({ group }) => group.state === "stable"));
 });
 

@@ -1,8 +1,5 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { systemClock } from "../../src/clock.ts";
-import { BrokerConnection } from "../../src/kafka/client/connection.ts";
-import { resolveSecurity } from "../../src/kafka/client/security.ts";
 import type { KafkaConsumerConfig, KafkaProducerConfig } from "../../src/kafka/config.ts";
 import { KafkaConsumer } from "../../src/kafka/consumer.ts";
 import { KafkaProducer } from "../../src/kafka/producer.ts";
@@ -13,7 +10,6 @@ import { Topic } from "../../src/message/topic.ts";
 import { MetricName } from "../../src/metrics/names.ts";
 import { RecordingMetrics } from "../../src/testing/recording-metrics.ts";
 import { SASL_USER, TLS, type Kafka } from "./broker.ts";
-import { clientConfig } from "./client/client-config.ts";
 import { DEFAULT_KAFKA_VERSION } from "./kafka-jars.ts";
 import { ownKafkaTest, type KafkaTest } from "./kafka-test.ts";
 import { unsignedToken } from "./token.ts";
@@ -190,35 +186,27 @@ async function provesWhoItIs(brokers: Kafka): Promise<void> {
   await client.connect();
 }
 
-/** The broker has closed every connection that was idle before this was called. */
-async function untilIdleAreClosed(kafka: KafkaTest): Promise<void> {
-  const config = clientConfig(kafka.bootstrapServers);
-  const ended = Promise.withResolvers<void>();
-  const connection = new BrokerConnection(
-    { nodeId: -1, ...config["bootstrap.servers"][0]! },
-    {
-      clock: systemClock,
-      clientId: "test",
-      security: resolveSecurity(config),
-      connectTimeoutMs: 30_000,
-      maxResponseBytes: 1_000_000,
-      onEnd: () => ended.resolve(),
-    },
-  );
-  await connection.open();
-  await ended.promise;
-}
-
 async function sleepsAndWakes(kafka: KafkaTest): Promise<void> {
   const topic = await kafka.createTopic({ partitions: 1 });
   const logger = new Complaints();
   const metrics = new RecordingMetrics();
+  const allClosed = Promise.withResolvers<void>();
+  let isIdle = false;
   await using producer = new KafkaProducer(
-    { "bootstrap.servers": kafka.bootstrapServers },
-    { logger, metrics },
+    { "bootstrap.servers": kafka.bootstrapServers, "statistics.interval.ms": 100 },
+    {
+      logger,
+      metrics,
+      onStatistics({ brokers }) {
+        if (isIdle && brokers.every(({ connects, disconnects }) => connects === disconnects)) {
+          allClosed.resolve();
+        }
+      },
+    },
   );
   await producer.produce(topic, new KafkaPayload(null, "before"));
-  await untilIdleAreClosed(kafka);
+  isIdle = true;
+  await allClosed.promise;
   await producer.produce(topic, new KafkaPayload(null, "after"));
   assert.equal(metrics.count(MetricName.PRODUCER_RETRIES), 0);
   assert.deepEqual(logger.lines, []);
