@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { readArguments, UsageError } from "../src/cli/arguments.ts";
 import type { FaultName } from "../test/faults/faults.ts";
-import { SeededRandom } from "../test/faults/random.ts";
+import { SeededRandom } from "../test/seeded-random.ts";
 import { PROTOCOLS, Scene, type Protocol } from "../test/faults/scene.ts";
 import { injectFaults } from "../test/faults/schedule.ts";
 import { startKafka } from "../test/kafka/broker.ts";

@@ -6,7 +6,7 @@ import { ownKafkaTest, type KafkaTest } from "../kafka/kafka-test.ts";
 import { KafkaProxy } from "../kafka/proxy.ts";
 import { ClusterView } from "./cluster-view.ts";
 import { deleteUnderConsumers } from "./deleted-topic.ts";
-import { SeededRandom } from "./random.ts";
+import { SeededRandom } from "../seeded-random.ts";
 import { PROTOCOLS, Scene, type Protocol } from "./scene.ts";
 import { injectFaults } from "./schedule.ts";
 

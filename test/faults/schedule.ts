@@ -16,7 +16,7 @@ export async function injectFaults(schedule: Schedule): Promise<void> {
   const { scene, random } = schedule;
   const untilMs = performance.now() + schedule.milliseconds;
   while (performance.now() < untilMs) {
-    const name = random.one(Object.keys(FAULTS) as FaultName[]);
+    const name = random.pick(Object.keys(FAULTS) as FaultName[]);
     try {
       await FAULTS[name](schedule);
       for (const group of scene.groups) group.mend();

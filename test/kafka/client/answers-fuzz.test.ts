@@ -24,7 +24,8 @@ import { parseFetchResponse } from "../../../src/kafka/client/fetch-response.ts"
 import { MalformedResponseError, ResponseCursor } from "../../../src/kafka/client/response-cursor.ts";
 import { resolveSecurity } from "../../../src/kafka/client/security.ts";
 import { TransportError } from "../../../src/kafka/client/transport-error.ts";
-import { fuzz, fuzzSeed, mutated, Random } from "../fuzzing.ts";
+import { SeededRandom } from "../../seeded-random.ts";
+import { fuzz, fuzzSeed, mutated } from "../fuzzing.ts";
 import { clientConfig } from "./client-config.ts";
 import {
   apiVersionsBody,
@@ -237,7 +238,7 @@ test("50,000 damaged answers to Fetch end in a value or in a MalformedResponseEr
 test("a connection makes a TransportError of every answer that cannot be read, and says whose it was", async () => {
   await using broker = await FakeBroker.start();
   const seed = fuzzSeed();
-  const random = new Random(seed);
+  const random = new SeededRandom(seed);
   const security = resolveSecurity(clientConfig([broker.port]));
   const seen = { value: 0, error: 0 };
   for (let run = 0; run < 300; run++) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BadLengthError, FrameReader } from "../../../src/kafka/client/frame-reader.ts";
-import { Random } from "../fuzzing.ts";
+import { SeededRandom } from "../../seeded-random.ts";
 
 const MAX_BYTES = 40_000_000;
 
@@ -29,7 +29,7 @@ function pour(reader: FrameReader, bytes: Buffer, most: () => number): void {
 }
 
 test("answers of all sizes come out whole and in order, in whatever pieces their bytes come", () => {
-  const random = new Random(7);
+  const random = new SeededRandom(7);
   const sizes = [4, 5, 100, 16_379, 16_380, 16_381, 16_384, 16_385, 20_000, 1_000_000, 9_000_000, 17, 70_000];
   const contents = [...sizes, ...sizes.toReversed(), 30_000, 29_999].map((size) =>
     Buffer.alloc(size, random.below(256)),

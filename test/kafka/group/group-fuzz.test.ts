@@ -10,7 +10,8 @@ import {
   encodeSubscription,
   type Subscription,
 } from "../../../src/kafka/client/consumer-protocol.ts";
-import { fuzz, type Random } from "../fuzzing.ts";
+import type { SeededRandom } from "../../seeded-random.ts";
+import { fuzz } from "../fuzzing.ts";
 
 const MAX_ALLOCATED = 100_000;
 const COUNTS: ReadonlyMap<string, number> = new Map([
@@ -37,7 +38,7 @@ function member(memberId: string, subscription: Subscription): GroupMemberView {
 }
 
 /** Whatever members claim: nothing that does not exist is given to anybody, and nothing twice. */
-function dealOut(subscription: Subscription, random: Random): void {
+function dealOut(subscription: Subscription, random: SeededRandom): void {
   const members = [member("a", sound[1]!), member("b", subscription), member("c", random.pick(sound))];
   for (const assignor of ASSIGNORS.values()) {
     const given = new Set<string>();

@@ -9,7 +9,8 @@ import type { FetchedBatches } from "../../../src/kafka/records/fetched-batches.
 import { RecordDecoder } from "../../../src/kafka/records/record-decoder.ts";
 import type { BrokerMessage } from "../../../src/message/message.ts";
 import { bodySize, KafkaPayload } from "../../../src/message/payload.ts";
-import { fuzz, type Random } from "../fuzzing.ts";
+import type { SeededRandom } from "../../seeded-random.ts";
+import { fuzz } from "../fuzzing.ts";
 import {
   batchOf,
   entries,
@@ -48,7 +49,7 @@ const batches: readonly Buffer[] = [
 ];
 
 /** Reads and decodes as the two threads do, and looks closely at what comes out. */
-function outcome(bytes: Buffer, random: Random): "value" | "error" {
+function outcome(bytes: Buffer, random: SeededRandom): "value" | "error" {
   const aborted = random.below(2) === 0 ? undefined : [{ producerId: 1n, firstOffset: FROM }];
   const mayStayCompressed = random.below(2) === 0;
   let fetched: FetchedBatches;
