@@ -67,10 +67,12 @@ suite("a process that is killed", () => {
     for (let round = 0; round < 5; round++) {
       await using child = new Child(folder.path, "produce");
       const lines: string[] = [];
-      while (lines.length < 300 * (round + 1)) {
+      let hasCommitted = false;
+      while (lines.length < 300 * (round + 1) || !hasCommitted) {
         const line = await child.line();
         assert.ok(line !== undefined, "it has ended by itself");
         lines.push(line);
+        hasCommitted ||= line.startsWith("committed");
       }
       await child.kill();
       // What it told before it died was acknowledged before it died. The last line may be cut.
