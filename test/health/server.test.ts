@@ -22,6 +22,7 @@ import {
 } from "../../src/index.ts";
 import { LocalBroker } from "../../src/local/index.ts";
 import { MockClock } from "../../src/testing/index.ts";
+import { ownPort } from "../kafka/ports.ts";
 
 /** A consumer that is well. */
 function healthy(): { readonly vitals: Vitals } {
@@ -99,9 +100,9 @@ describe("HealthServer", () => {
   });
 
   it("says when its port is taken, and gives it back when it is closed", async () => {
-    const first = new HealthServer({ watch: healthy(), port: 0, logger: silentLogger });
+    const port = await ownPort();
+    const first = new HealthServer({ watch: healthy(), port, logger: silentLogger });
     await first.listen();
-    const port = first.port!;
     const second = new HealthServer({ watch: healthy(), port, logger: silentLogger });
     await assert.rejects(second.listen(), (error) => {
       assert.ok(error instanceof ConfigurationError);

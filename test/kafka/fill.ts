@@ -24,6 +24,9 @@ export async function fill(
     bootstrapBrokers: kafka.bootstrapServers.split(","),
     serializers: stringSerializers,
     retries: 10,
+    // What is sent again because its answer is late would be there twice.
+    timeout: 25_000,
+    connectTimeout: 25_000,
   });
   try {
     for (let from = 0; from < records.length; from += AT_ONCE) {

@@ -39,14 +39,14 @@ async function plainServers(): Promise<string> {
 export class KafkaTest {
   readonly bootstrapServers: string;
   readonly admin: Admin;
+  /** Each asks one of the servers, and the others only when that one is away. */
+  readonly #views: readonly Admin[];
 
   constructor(bootstrapServers: string) {
     this.bootstrapServers = bootstrapServers;
-    this.admin = new Admin({
-      clientId: "arroyo-test",
-      bootstrapBrokers: bootstrapServers.split(","),
-      retries: 5,
-    });
+    const servers = bootstrapServers.split(",");
+    this.admin = adminOf(servers);
+    this.#views = servers.length === 1 ? [this.admin] : servers.map((server) => adminOf([server]));
   }
 
   /** A name that no other test has, for a topic or a group. */
@@ -55,9 +55,9 @@ export class KafkaTest {
   }
 
   /**
-   * Makes a topic, waits until each of its partitions has a leader that serves it, and gives its name back. Otherwise the
-   * producer that fills it takes the partitions that it sees for all, and sends a request again as a whole, so that some of
-   * what it writes may be there twice.
+   * Makes a topic, waits until every broker knows it and each of its partitions has a leader that serves it, and gives its
+   * name back. Otherwise the producer that fills it takes the partitions that it sees for all, and sends a request again as a
+   * whole, so that some of what it writes may be there twice; or it writes to the topic that had the name before.
    */
   async createTopic(
     options: {
@@ -68,19 +68,21 @@ export class KafkaTest {
     } = {},
   ): Promise<string> {
     const name = options.name ?? this.name("topic");
-    await this.admin.createTopics({
+    const [created] = await this.admin.createTopics({
       topics: [name],
       partitions: options.partitions ?? 1,
       replicas: options.replicas ?? 1,
       configs: Object.entries(options.configs ?? {}).map(([key, value]) => ({ name: key, value })),
     });
-    for (;;) if (await this.#isReady(name, options.partitions ?? 1)) return name;
+    for (;;) if (await this.#isReady(name, created!.id, options.partitions ?? 1)) return name;
   }
 
-  async #isReady(name: string, partitions: number): Promise<boolean> {
+  async #isReady(name: string, id: string, partitions: number): Promise<boolean> {
     try {
-      const metadata = await this.admin.metadata({ topics: [name], forceUpdate: true });
-      if (metadata.topics.get(name)?.partitionsCount !== partitions) return false;
+      for (const view of this.#views) {
+        const known = (await view.metadata({ topics: [name], forceUpdate: true })).topics.get(name);
+        if (known?.id !== id || known.partitionsCount !== partitions) return false;
+      }
       return (await this.endOffsets(name, partitions)).size === partitions;
     } catch {
       // Not yet.
@@ -123,8 +125,19 @@ export class KafkaTest {
   }
 
   async close(): Promise<void> {
-    await this.admin.close();
+    await Promise.all(Array.from(new Set([this.admin, ...this.#views]), (admin) => admin.close()));
   }
+}
+
+/** A request that is sent again because its answer is late may have been done already: they have long. */
+function adminOf(servers: readonly string[]): Admin {
+  return new Admin({
+    clientId: "arroyo-test",
+    bootstrapBrokers: [...servers],
+    retries: 5,
+    timeout: 25_000,
+    connectTimeout: 25_000,
+  });
 }
 
 /** Why no Kafka can be had, if so. Only one that the tests have started has TLS and SASL, and can be killed. */
