@@ -101,7 +101,10 @@ export class ConsumerStatisticsCollector {
     if (!closed.aborted) send({ type: "statistics", statistics: this.#collect() });
   }
 
-  /** A partition whose prefetch is full (it is paused, or slow) is not fetched, so its end would be out of date. */
+  /**
+   * A partition with more to read is not fetched while enough of it, or of others, waits to be consumed: its end would be
+   * out of date.
+   */
   async #askForEnds(): Promise<void> {
     const { config, clock, cluster, fetcher, closed } = this.#options;
     const intervalMs = config["statistics.interval.ms"];
@@ -109,8 +112,10 @@ export class ConsumerStatisticsCollector {
     const stale = fetcher
       .fetching()
       .filter(
-        ({ topic, index, endAtMs, queuedBytes }) =>
-          endAtMs <= since && queuedBytes > 0 && cluster.leader(topic, index) !== undefined,
+        ({ topic, index, endAtMs, queuedBytes, offset, endOffset }) =>
+          endAtMs <= since &&
+          (queuedBytes > 0 || offset < endOffset) &&
+          cluster.leader(topic, index) !== undefined,
       );
     if (stale.length === 0) return;
     const epochs = new Map(stale.map((partition) => [partitionKey(partition), partition]));
