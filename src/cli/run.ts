@@ -48,7 +48,7 @@ Exit codes: 0 stopped by a signal, everything done is committed; 1 a failure; 2 
 
 Examples:
   arroyo run ./pipeline.ts --topic orders --group billing --bootstrap-servers localhost:9092
-  arroyo run ./pipeline.js --topic '/^orders-/' --config kafka.json --set auto.offset.reset=earliest --dlq orders-dlq
+  arroyo run ./pipeline.js --topic '/^orders-/' --config kafka.json --set auto.offset.reset=earliest --dlq dead-orders
   arroyo run ./pipeline.ts --topic orders --local ./data
 `;
 
@@ -79,7 +79,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   const { strings, booleans, positionals } = given;
   const topic = subscription(given.lists["topic"] ?? []);
-  const dlq = strings["dlq"] === undefined ? undefined : topicNamed("--dlq", strings["dlq"]);
+  const dlq = strings["dlq"] === undefined ? undefined : deadLetterTopic(strings["dlq"], topic);
   const joinTimeoutMs = duration(given, "join-timeout");
   const stuckDetectorTimeoutMs = duration(given, "stuck-timeout");
   const healthPort = port(given, "health-port");
@@ -212,6 +212,18 @@ function subscription(topics: readonly string[]): RegExp | readonly Topic[] {
   } catch (error) {
     throw new UsageError(`--topic ${pattern} is no pattern: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** @throws UsageError for one that is read as well: invalid messages would go round in circles. */
+function deadLetterTopic(name: string, read: RegExp | readonly Topic[]): Topic {
+  const topic = topicNamed("--dlq", name);
+  const isRead =
+    read instanceof RegExp
+      ? new RegExp(read.source, read.flags.replaceAll(/[gy]/g, "")).test(name)
+      : read.some((each) => each.name === name);
+  if (!isRead) return topic;
+  const why = read instanceof RegExp ? `--topic ${String(read)} matches it` : "it is a --topic as well";
+  throw new UsageError(`--dlq ${name}: ${why}, so invalid messages would go round in circles`);
 }
 
 function duration(given: Arguments, flag: keyof typeof FLAGS): number | undefined {

@@ -1,3 +1,4 @@
+import { InvalidStateError } from "../errors.ts";
 import type { BrokerMessage } from "../message/message.ts";
 import { KafkaPayload } from "../message/payload.ts";
 import { Topic } from "../message/topic.ts";
@@ -20,7 +21,8 @@ export const DlqHeader = {
 
 /**
  * Sends dead letters to a topic, with {@link DlqHeader}s: key and value as they were, and the headers of the message
- * itself stay as they are. (Arroyo's `KafkaDlqProducer`.)
+ * itself stay as they are. A message that is in that topic already is refused: who reads his own dead letters would write
+ * them anew for ever. (Arroyo's `KafkaDlqProducer`.)
  */
 export class KafkaDlqProducer implements DlqProducer<KafkaPayload> {
   readonly #producer: ProducesMessages<KafkaPayload>;
@@ -34,6 +36,10 @@ export class KafkaDlqProducer implements DlqProducer<KafkaPayload> {
 
   readonly produce = (message: BrokerMessage<KafkaPayload>, reason: string | undefined): Promise<unknown> => {
     const { payload, partition, offset, timestampMs } = message;
+    if (partition.topic.name === this.#topic.name) {
+      const problem = `It is in ${this.#topic.name} already: do not read the dead letter topic, or send what is invalid there elsewhere.`;
+      return Promise.reject(new InvalidStateError(problem));
+    }
     const headers: [string, Buffer | string | null][] = payload.headers.map(([name, value]) => [name, value]);
     headers.push(
       [DlqHeader.TOPIC, partition.topic.name],

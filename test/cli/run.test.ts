@@ -8,6 +8,8 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { after, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { UsageError } from "../../src/cli/arguments.ts";
+import { run } from "../../src/cli/run.ts";
 import { LocalBroker } from "../../src/local/index.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
@@ -109,7 +111,7 @@ describe("arroyo run", () => {
     assert.match(stdout, /Examples:\n {2}arroyo run /);
   });
 
-  test("a command line that cannot be is refused with what to do, and exit code 2", () => {
+  test("a command line that cannot be is refused with what to do, and exit code 2", async () => {
     const fine = moduleWith("export default pipeline().commit();");
     const open = moduleWith("export default pipeline();");
     const none = moduleWith("export const factory = 1;");
@@ -121,6 +123,8 @@ describe("arroyo run", () => {
       [["run", fine, "--topic", "a b"], /--topic: /],
       [["run", fine, "--topic", "/a(/"], /--topic \/a\(\/ is no pattern/],
       [["run", fine, "--topic", "/a/", "--topic", "b"], /must be the only one/],
+      [["run", fine, ...kafka, "--dlq", "t"], /--dlq t: it is a --topic as well/],
+      [["run", fine, "--topic", "/^orders/", "--dlq", "orders-dlq"], /--topic \/\^orders\/ matches it/],
       [["run", fine, "--topic", "t"], /--bootstrap-servers is missing/],
       [["run", fine, "--topic", "t", "--bootstrap-servers", "h:1"], /--group is missing/],
       [["run", fine, ...kafka, "--set", "x"], /--set needs KEY=VALUE/],
@@ -140,10 +144,20 @@ describe("arroyo run", () => {
       [["run", none, ...kafka], /has no default export/],
       [["run", type, ...kafka], /export default new Factory\(\)/],
     ] as const) {
-      const { code, stdout, stderr } = arroyo(args);
-      assert.match(stderr, expected, args.join(" "));
-      assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+      const [, ...rest] = args;
+      await assert.rejects(run(rest), (error) => {
+        assert.ok(error instanceof UsageError, `${args.join(" ")}: ${String(error)}`);
+        assert.match(error.message, expected, args.join(" "));
+        return true;
+      });
     }
+    // What becomes of such an error is the same for all.
+    const { code, stdout, stderr } = arroyo(["run", fine]);
+    assert.match(
+      stderr,
+      /^arroyo run: --topic is missing\nUsage: arroyo run MODULE .*\narroyo run --help tells more\.\n$/,
+    );
+    assert.deepEqual([code, stdout], [2, ""]);
   });
 
   test("runs a pipeline on an embedded broker until SIGTERM, and commits what is done", async () => {

@@ -25,6 +25,15 @@ const told = (payload: KafkaPayload): unknown[] =>
   payload.headers.map(([name, value]) => [name, value === null ? null : value.toString()]);
 
 describe("KafkaDlqProducer", () => {
+  it("refuses to write a letter of its own topic there again: that would never end", async () => {
+    const producer = { produce: () => assert.fail("it was written") };
+    const letter = new BrokerMessage(new KafkaPayload(null, "x"), P1, 42);
+    await assert.rejects(new KafkaDlqProducer(producer, "orders").produce(letter, undefined), {
+      name: "InvalidStateError",
+      message: /^It is in orders already: /,
+    });
+  });
+
   it("sends key and value as they were, and says in headers where they came from", async () => {
     const { topic, payload } = await sent(new KafkaPayload("key", "value"), "not an order", 1_234);
     assert.equal(topic, "orders-dlq");
