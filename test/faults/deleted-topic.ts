@@ -20,6 +20,8 @@ export async function deleteUnderConsumers(kafka: KafkaTest): Promise<void> {
       new Member(kafka, kafka.name(`deleted-${protocol}`), topic, {
         "group.protocol": "classic",
         ...PROTOCOLS[protocol],
+        // Who was put out would read again what it has not committed.
+        ...(protocol === "consumer" ? {} : { "session.timeout.ms": 45_000 }),
         "topic.metadata.refresh.interval.ms": 300,
         "arroyo.strict.offset.reset": false,
       }),

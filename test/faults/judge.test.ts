@@ -53,7 +53,9 @@ test("a hand-over in good order is no fault", async () => {
   await tick();
   other.journal.assigned({ offsets: at(5) });
   handle(other.journal, 5, 8);
-  assert.deepEqual(court.verdict(8), { handled: 8, again: 0, lost: 0, examples: [], complaints: [] });
+  assert.deepEqual(court.verdict(8), {
+    ...{ handled: 8, again: 0, lost: 0, examples: [], isExcused: false, complaints: [] },
+  });
 });
 
 test("what was never handled is lost", () => {
@@ -153,13 +155,15 @@ test("a member that handles what it has lost is at fault", () => {
   assert.match(court.verdict(3).complaints.join(), /handled 0@2, which it does not have/);
 });
 
-test("a member that was frozen commits nothing when it wakes up, until it has joined again", async () => {
+test("a member that was frozen commits nothing that others have when it wakes up, until it has joined again", async () => {
   using court = new Court();
   const { path, journal } = court.member("one");
   journal.assigned({ offsets: at(0) });
   handle(journal, 0, 9);
-  court.judge.observe(at(4));
   await tick();
+  const other = court.member("other");
+  other.journal.assigned({ offsets: at(4) });
+  court.judge.observe(at(4));
   court.judge.wakes(path);
   // Was acknowledged while it was frozen.
   journal.committed({ offsets: at(4) });
@@ -167,7 +171,19 @@ test("a member that was frozen commits nothing when it wakes up, until it has jo
   journal.committed({ offsets: at(6) });
   assert.match(court.verdict(9).complaints.join(), /committed 0@6 when it woke up/);
   journal.lost({ partitions: [0] });
+  await tick();
   journal.assigned({ offsets: at(6) });
   journal.committed({ offsets: at(9) });
   assert.equal(court.verdict(9).complaints.length, 1);
+});
+
+test("a member that was frozen and not put out commits what it likes when it wakes up", () => {
+  using court = new Court();
+  const { path, journal } = court.member("one");
+  journal.assigned({ offsets: at(0) });
+  handle(journal, 0, 9);
+  court.judge.observe(at(4));
+  court.judge.wakes(path);
+  journal.committed({ offsets: at(9) });
+  assert.deepEqual(court.verdict(9).complaints, []);
 });

@@ -11,6 +11,8 @@ export interface Verdict {
   readonly lost: number;
   /** The first few of those, as `partition@offset`. */
   readonly examples: readonly string[];
+  /** Whether it may be that some were handled again: somebody was killed or put out, or was too late to commit. */
+  readonly isExcused: boolean;
   /** What must not be, and was. */
   readonly complaints: readonly string[];
 }
@@ -43,7 +45,7 @@ class Counts {
  * - A partition's sequence has no gap. It goes backwards only after the member that had it was killed, had lost it, or ran
  *   out of time when it drained; and then never to before the offset that was committed.
  * - No commit is ahead of what was handled, and none goes back.
- * - A member that was frozen for longer than its session commits nothing when it wakes up.
+ * - A member that was frozen for longer than its session commits nothing of what others have by then when it wakes up.
  */
 export class Judge {
   readonly complaints: string[] = [];
@@ -51,8 +53,11 @@ export class Judge {
   readonly #runs = new Runs();
   readonly #counts = new Map<number, Counts>();
   readonly #observed = new Map<number, Observation[]>();
-  /** When a member was woken up that is not in its group any more, as long as it has not found out. */
-  readonly #woken = new Map<string, number>();
+  /**
+   * Of members that were woken up and have not found out yet that they are in their group no more: the partitions that others
+   * have by now, and what was committed of each.
+   */
+  readonly #woken = new Map<string, ReadonlyMap<number, number>>();
   #handled = 0;
   #again = 0;
 
@@ -67,10 +72,11 @@ export class Judge {
     for (const run of this.#runs.ofMember(path)) end(run, "killed");
   }
 
-  /** A member that was frozen for longer than its session goes on now. */
+  /** A member that was frozen goes on now. What was committed has been observed since it was frozen. */
   wakes(path: string): void {
     this.#read();
-    this.#woken.set(path, Date.now());
+    const taken = this.#runs.takenFrom(path);
+    this.#woken.set(path, new Map(taken.map((partition) => [partition, this.#committed(partition)])));
   }
 
   /** What the group has committed, as the broker says now. */
@@ -106,6 +112,7 @@ export class Judge {
       again: this.#again,
       lost: missing.length,
       examples: missing.slice(0, 5),
+      isExcused: this.#runs.isAnyExcused,
       complaints: [...this.complaints, ...this.#runs.stepsBack()],
     };
   }
@@ -173,10 +180,15 @@ export class Judge {
   }
 
   #takeCommitted(path: string, partition: number, offset: number): void {
-    const wokeMs = this.#woken.get(path);
+    const committed = this.#woken.get(path)?.get(partition);
     // What was under way when it was frozen may be acknowledged now.
-    if (wokeMs === undefined || offset <= this.#committedBefore(partition, wokeMs)) return;
+    if (committed === undefined || offset <= committed) return;
     this.#complain(`${path} committed ${partition}@${offset} when it woke up, though it had been put out`);
+  }
+
+  /** What is committed, as far as it was seen. */
+  #committed(partition: number): number {
+    return this.#observed.get(partition)?.at(-1)?.offset ?? 0;
   }
 
   /** What was committed at that time, as far as it was seen. */

@@ -6,7 +6,7 @@ import { kafkaTest } from "../kafka/kafka-test.ts";
 import { ApiKeys, KafkaProxy, type Passing, type Verdict } from "../kafka/proxy.ts";
 import { PROTOCOLS, Scene, type Protocol } from "./scene.ts";
 
-const CATCH_UP_MS = 45_000;
+const CATCH_UP_MS = 90_000;
 const STALL_MS = 3_000;
 
 /** A record of the scene: its key, the length of its value, and the value. */
@@ -96,9 +96,10 @@ kafkaTest(
     await over(cuts);
     await goOn("cut");
 
+    // The third time in a row would be the end of a consumer.
     const damaged = some(
       proxy,
-      3,
+      2,
       [
         [ApiKeys.PRODUCE, "request"],
         [ApiKeys.FETCH, "answer"],
@@ -114,13 +115,10 @@ kafkaTest(
     const values = Array.from({ length: scene.acknowledged.count }, (_, value) => String(value));
     for (const group of scene.groups) {
       for (const member of [...group.members]) await group.part(member, "SIGTERM");
-      const { lost, again, complaints } = group.verdict(scene.acknowledged);
+      const { lost, again, isExcused, complaints } = group.verdict(scene.acknowledged);
       assert.deepEqual(complaints, [], group.name);
       assert.equal(lost, 0, group.name);
-      assert.ok(
-        again === 0 || group.count("arroyo.consumer.kafka.lost") > 0,
-        `${group.name}: ${again} again`,
-      );
+      assert.ok(again === 0 || isExcused, `${group.name}: ${again} again`);
       const handled = new Map<string, string>();
       for (const { partition, offset, value } of handledIn(scratch.file(`${group.name}-0`))) {
         const at = `${partition}@${offset}`;
@@ -131,5 +129,5 @@ kafkaTest(
       assert.deepEqual(seen, values, group.name);
     }
   },
-  { timeout: 180_000 },
+  { timeout: 400_000 },
 );

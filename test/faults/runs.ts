@@ -38,6 +38,19 @@ export class Runs {
     return [...this.#all.keys()].flatMap((partition) => this.current(member, partition) ?? []);
   }
 
+  /** What a member has, as far as it knows, and somebody else has got since. */
+  takenFrom(member: string): number[] {
+    return this.ofMember(member)
+      .filter(({ partition, startedMs }) =>
+        this.#all.get(partition)!.some((run) => run.member !== member && run.startedMs > startedMs),
+      )
+      .map(({ partition }) => partition);
+  }
+
+  get isAnyExcused(): boolean {
+    return [...this.#all.values()].some((runs) => runs.some(({ excuse }) => excuse !== undefined));
+  }
+
   /** Where a sequence went backwards without a reason: in good order, the next one begins where the one before ended. */
   stepsBack(): string[] {
     const steps: string[] = [];

@@ -46,7 +46,6 @@ export class Group {
   readonly #offsets: GroupOffsets;
   readonly #judge = new Judge();
   readonly #paths = new Map<MemberProcess, string>();
-  readonly #left: MemberProcess[] = [];
 
   constructor(scene: SceneOptions, offsets: GroupOffsets, protocol: Protocol) {
     this.#scene = scene;
@@ -80,13 +79,12 @@ export class Group {
   /** A member goes: in good order, or killed. */
   async part(member: MemberProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     this.members.splice(this.members.indexOf(member), 1);
-    this.#left.push(member);
     await member.kill(signal);
     if (signal === "SIGKILL") this.#judge.killed(this.#paths.get(member)!);
     else if (member.child.exitCode !== 0) this.#judge.complaints.push(failureOf(member));
   }
 
-  /** A member does nothing (SIGSTOP) for so long, which has to be longer than its session. */
+  /** A member does nothing (SIGSTOP) for so long: if that is longer than its session, others have its partitions then. */
   async freeze(member: MemberProcess, milliseconds: number): Promise<void> {
     member.child.kill("SIGSTOP");
     await wait(milliseconds);
@@ -104,7 +102,6 @@ export class Group {
       if (member.child.exitCode === null && member.child.signalCode === null) continue;
       this.#judge.complaints.push(failureOf(member));
       this.members.splice(this.members.indexOf(member), 1);
-      this.#left.push(member);
       this.join();
     }
   }
@@ -124,14 +121,6 @@ export class Group {
       )
       .concat(this.#judge.complaints)
       .join("\n--\n");
-  }
-
-  count(metric: string): number {
-    const line = `metric ${metric}`;
-    return [...this.members, ...this.#left].reduce(
-      (sum, member) => sum + member.said.filter((said) => said === line).length,
-      0,
-    );
   }
 
   verdict(acknowledged: Acknowledged): Verdict {

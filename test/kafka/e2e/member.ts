@@ -3,7 +3,6 @@ import { existsSync, writeSync } from "node:fs";
 import {
   CommitOffsets,
   Healthcheck,
-  MetricName,
   ProcessorChannel,
   RunTask,
   StreamProcessor,
@@ -47,6 +46,12 @@ function handleMessage(message: Message<KafkaPayload>): KafkaPayload {
   return message.payload;
 }
 
+/** Of the processor's warnings these two say that something will be handled again. */
+function noteLate(warning: string): void {
+  if (/^(?:The strategies did not finish in time|A commit failed in a rebalance):/.test(warning))
+    journal.late();
+}
+
 function on<Name extends ProcessorChannel>(
   name: Name,
   listener: (event: ProcessorEvents[Name]) => void,
@@ -79,15 +84,8 @@ const processor = new StreamProcessor<KafkaPayload>({
     },
   }),
   topic: settings.topic,
-  logger: silentLogger,
-  metrics: {
-    increment: (name, _value, tags) => {
-      const isLate = name === MetricName.JOIN_TIMEOUT;
-      if (isLate || (name === MetricName.COMMIT_STATUS && tags?.["status"] === "error")) journal.late();
-    },
-    gauge: () => {},
-    timing: () => {},
-  },
+  // Not by the metrics, which come up to a second later: by then another may have what was handed over.
+  logger: { ...silentLogger, warn: (_fields, message) => noteLate(message) },
   factory: {
     createWithPartitions(commit, partitions): ProcessingStrategy<KafkaPayload> {
       const indexes = [...partitions.keys()].map(({ index }) => index).toSorted((a, b) => a - b);
