@@ -3,7 +3,9 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Dashboard } from "../src/dashboard/index.ts";
 import {
+  DlqPolicy,
   InvalidMessage,
+  KafkaDlqProducer,
   KafkaPayload,
   pipeline,
   silentLogger,
@@ -22,6 +24,7 @@ function picture(name: string): string {
 await using broker = new LocalBroker();
 await broker.createTopic("orders", 4);
 await broker.createTopic("orders-enriched", 4);
+await broker.createTopic("orders-dlq", 1);
 await using producer = broker.producer();
 const consumer = broker.consumer({ "group.id": "billing", "auto.offset.reset": "earliest" });
 await using dashboard = await Dashboard.start({ title: "billing", consumer, port: 0 });
@@ -46,6 +49,7 @@ const processor = new StreamProcessor({
   consumer,
   topic: "orders",
   factory,
+  dlqPolicy: new DlqPolicy({ producer: new KafkaDlqProducer(producer, "orders-dlq") }),
   metrics: dashboard.metrics(),
   logger: silentLogger,
 });
