@@ -41,6 +41,8 @@ export class Observer implements Disposable {
   #state: DashboardState["state"] = "starting";
   #error: string | undefined;
   #chain: ChainView | undefined;
+  /** A rebalance has taken all partitions. */
+  #isEmptied = false;
   readonly #totals = { messages: 0, invalid: 0, deadLetters: 0, rebalances: 0 };
   /** Since the last sample. */
   #recent = { messages: 0, invalid: 0, processingMs: 0, backpressureMs: 0 };
@@ -140,21 +142,30 @@ export class Observer implements Disposable {
       }));
   }
 
+  #taken(partitions: readonly Partition[]): void {
+    const { consumer } = this.#options;
+    this.#totals.rebalances++;
+    this.#isEmptied =
+      consumer.closed || [...consumer.tell().keys()].every((held) => partitions.includes(held));
+    this.#forget(partitions);
+  }
+
   #listen(): void {
     this.#on(ProcessorChannel.ASSIGNED, ({ partitions }) => {
       this.#state = "running";
       if (partitions.size === 0) return;
-      this.#totals.rebalances++;
+      // What all was given up for comes back in the same rebalance.
+      if (!this.#isEmptied) this.#totals.rebalances++;
+      this.#isEmptied = false;
       this.#note("assigned", `${counted(partitions.size)} assigned: ${named(partitions.keys())}`);
     });
     this.#on(ProcessorChannel.REVOKED, ({ partitions, tookMs }) => {
-      this.#totals.rebalances++;
-      this.#forget(partitions);
+      this.#taken(partitions);
       const took = `drained and committed in ${Math.round(tookMs)} ms`;
       this.#note("revoked", `${counted(partitions.length)} handed over, ${took}: ${named(partitions)}`);
     });
     this.#on(ProcessorChannel.LOST, ({ partitions }) => {
-      this.#forget(partitions);
+      this.#taken(partitions);
       this.#note(
         "lost",
         `${counted(partitions.length)} lost: what was not committed is handled again: ${named(partitions)}`,

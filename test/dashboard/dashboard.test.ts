@@ -83,12 +83,14 @@ class Setup {
   }
 
   /** Resolves when an element of the page holds that text. */
-  async shows(selector: string, text: string): Promise<void> {
+  async shows(selector: string, text: string | RegExp): Promise<void> {
     try {
       await this.page.locator(selector).filter({ hasText: text }).first().waitFor();
     } catch (error) {
       const there = await this.page.locator(selector).allTextContents();
-      throw new Error(`${selector} does not show ${text}, but ${JSON.stringify(there)}`, { cause: error });
+      throw new Error(`${selector} does not show ${String(text)}, but ${JSON.stringify(there)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -224,6 +226,7 @@ describe("the dashboard's page", () => {
       "1 partition handed over",
       "2 partitions assigned",
     ]);
+    await setup.shows("#total-rebalances", /^3$/);
   });
 
   it("names the step that pushes back, and the error that ended it", async () => {
