@@ -32,7 +32,7 @@ const PEERS = ["prom-client", "@opentelemetry/api"] as const;
 // The package, as npm installs it into an empty project.
 const project = mkdtempSync(join(tmpdir(), "arroyo-user-"));
 const run = (command: string, ...args: string[]): string =>
-  execFileSync(command, args, { cwd: project, encoding: "utf8", timeout: 120_000 });
+  execFileSync(command, args, { cwd: project, encoding: "utf8", timeout: 240_000 });
 
 function install(...packages: readonly string[]): void {
   run("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", ...packages);

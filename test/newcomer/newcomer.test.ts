@@ -19,7 +19,7 @@ const home = mkdtempSync(join(tmpdir(), "arroyo-newcomer-"));
 after(() => rmSync(home, { recursive: true }));
 
 function run(folder: string, command: string, ...args: readonly string[]): string {
-  return execFileSync(command, args, { cwd: folder, env, encoding: "utf8", timeout: 120_000, stdio: "pipe" });
+  return execFileSync(command, args, { cwd: folder, env, encoding: "utf8", timeout: 240_000, stdio: "pipe" });
 }
 
 /** A page, as somebody follows it in a folder. */
@@ -71,6 +71,8 @@ const SAID = {
 class ArroyoRun implements AsyncDisposable {
   readonly #child: ChildProcess;
   output = "";
+  /** It is gone, and everything that it has said has been read. */
+  #isOver = false;
 
   /** `command` is the page's; only what another program of this machine may have is given anew. */
   constructor(folder: string, command: string, instead: Readonly<Record<string, string>>, ...more: string[]) {
@@ -84,6 +86,7 @@ class ArroyoRun implements AsyncDisposable {
     assert.deepEqual([npx, name], ["npx", "arroyo"]);
     const bin = join(home, "node_modules", ".bin", "arroyo");
     this.#child = spawn(bin, [...args, ...more], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child.once("close", () => (this.#isOver = true));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
         this.output += text;
@@ -97,7 +100,7 @@ class ArroyoRun implements AsyncDisposable {
     for (;;) {
       const found = wanted.exec(this.output);
       if (found !== null) return found;
-      if (this.#child.exitCode !== null) throw new Error(`It has ended: ${this.output}`);
+      if (this.#isOver) throw new Error(`It has ended: ${this.output}`);
       await Promise.race([once(this.#child, "output"), once(this.#child, "close")]);
     }
   }

@@ -34,12 +34,13 @@ export interface DlqProcessReport {
   readonly seconds: number;
 }
 
-const SAMPLE_EVERY_MS = 100;
+const SAMPLE_EVERY = 10_000;
 
 const settings = JSON.parse(process.env["DLQ_PROCESS"]!) as DlqProcessSettings;
 const brokers = { "bootstrap.servers": settings.bootstrapServers };
 const done = settings.ends.map(() => 0);
 const memory: { done: number; rss: number }[] = [];
+let total = 0;
 
 await using producer = new KafkaProducer(brokers);
 const processor = new StreamProcessor<KafkaPayload>({
@@ -51,7 +52,13 @@ const processor = new StreamProcessor<KafkaPayload>({
     createWithPartitions(commit) {
       const noted: Commit = (offsets, options) => {
         commit(offsets, options);
-        for (const [{ index }, offset] of offsets) done[index] = offset;
+        for (const [{ index }, offset] of offsets) {
+          total += offset - done[index]!;
+          done[index] = offset;
+        }
+        if (total >= (memory.at(-1)?.done ?? 0) + SAMPLE_EVERY) {
+          memory.push({ done: total, rss: process.memoryUsage.rss() });
+        }
         if (done.every((offset, index) => offset === settings.ends[index])) processor.signalShutdown();
       };
       return new RunTask(
@@ -67,10 +74,6 @@ const processor = new StreamProcessor<KafkaPayload>({
 });
 
 const startedMs = performance.now();
-const timer = setInterval(() => {
-  memory.push({ done: done.reduce((sum, offset) => sum + offset, 0), rss: process.memoryUsage.rss() });
-}, SAMPLE_EVERY_MS);
 await processor.run();
-clearInterval(timer);
 const report: DlqProcessReport = { memory, seconds: (performance.now() - startedMs) / 1_000 };
 process.stdout.write(JSON.stringify(report));

@@ -12,7 +12,7 @@ const PARTITIONS = 12;
 const BACKLOG = 1_200;
 const AT_ONCE = 2 * PARTITIONS;
 /** What a step may take, on a busy machine. */
-const STEP_MS = 40_000;
+const STEP_MS = 100_000;
 const PRODUCE_EVERY_MS = 100;
 
 /** A member of either client, by what it says. */
@@ -122,10 +122,13 @@ export class MixedGroup implements AsyncDisposable {
     await this.#inTime(Promise.all(leaving.map((member) => member.leave())), `${names.join(", ")} have left`);
   }
 
-  /** The assignor that the brokers say the group has. */
-  async protocol(): Promise<string | undefined> {
-    const groups = await this.#kafka.admin.describeGroups({ groups: [this.#group] });
-    return groups.get(this.#group)?.protocol;
+  /** The assignor that the brokers say the group has, once it is stable: in a rebalance they say none. */
+  async protocol(): Promise<string> {
+    for (;;) {
+      const groups = await this.#kafka.admin.describeGroups({ groups: [this.#group] });
+      const protocol = groups.get(this.#group)?.protocol;
+      if (protocol !== undefined && protocol !== "") return protocol;
+    }
   }
 
   /** Nothing more is produced. Once all is committed, everybody leaves: each message was handled once, by somebody. */
@@ -197,7 +200,7 @@ export class MixedGroup implements AsyncDisposable {
       "group.id": this.#group,
       "auto.offset.reset": "earliest",
       "partition.assignment.strategy": strategy,
-      "session.timeout.ms": 15_000,
+      "session.timeout.ms": 45_000,
       "heartbeat.interval.ms": 100,
     };
   }

@@ -78,5 +78,5 @@ kafkaTest(
     assert.deepEqual(await kafka.endOffsets(topic, PARTITIONS), ends);
     assert.deepEqual(await kafka.committedOffsets(group, topic), ends);
   },
-  { timeout: 120_000 },
+  { timeout: 300_000 },
 );
