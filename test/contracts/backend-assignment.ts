@@ -4,7 +4,7 @@ import { Partition } from "../../src/message/partition.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
 import type { Topic } from "../../src/message/topic.ts";
 import type { Backend } from "./backend.ts";
-import { LONG_MS, Reader, readNext } from "./reader.ts";
+import { CLOSE_MS, LONG_MS, Reader, readNext } from "./reader.ts";
 
 type Contract = Readonly<Record<string, (backend: Backend) => Promise<void>>>;
 
@@ -180,7 +180,7 @@ export const assignmentContract: Contract = {
     await second.until(({ owned }) => owned.size === 2);
     await first.stop();
     await first.commit(first.owned);
-    await first.consumer.close();
+    await first.consumer.close(CLOSE_MS);
     await second.until(({ owned }) => owned.size === 4);
     await second.until(() => new Set([...first.positions(), ...second.positions()]).size === 20);
     await second.stop();
@@ -236,11 +236,11 @@ export const assignmentContract: Contract = {
     const [first, second] = members as [Reader, Reader, Reader];
     await first.stop();
     await first.commit(first.owned);
-    await first.consumer.close();
+    await first.consumer.close(CLOSE_MS);
     await fill(backend, topic, 6, perPartition);
     await second.stop();
     await second.commit(second.owned);
-    await second.consumer.close();
+    await second.consumer.close(CLOSE_MS);
     const last = members[2] as Reader;
     await last.until(() => positions().length >= 6 * 3 * perPartition);
     await last.stop();

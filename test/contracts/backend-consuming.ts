@@ -4,7 +4,7 @@ import { Partition } from "../../src/message/partition.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
 import type { Topic } from "../../src/message/topic.ts";
 import type { Backend } from "./backend.ts";
-import { LONG_MS, Reader, readNext } from "./reader.ts";
+import { CLOSE_MS, LONG_MS, Reader, readNext } from "./reader.ts";
 
 type Contract = Readonly<Record<string, (backend: Backend) => Promise<void>>>;
 
@@ -121,7 +121,7 @@ export const consumingContract: Contract = {
       ]),
     );
     first.stageOffsets(new Map([[one, 9]]));
-    await first.close();
+    await first.close(CLOSE_MS);
     assert.deepEqual(
       await backend.committed(group, topic),
       new Map([
@@ -172,7 +172,7 @@ export const consumingContract: Contract = {
     consumer.stageOffsets(new Map([[Partition.of(topic, 0), 2]]));
     assert.deepEqual(await consumer.commitOffsets(), new Map([[Partition.of(topic, 0), 2]]));
     assert.deepEqual(await backend.committed(group, topic), new Map());
-    await consumer.close();
+    await consumer.close(CLOSE_MS);
     assert.deepEqual(await backend.committed(group, topic), new Map([[0, 2]]));
   },
 

@@ -3,7 +3,7 @@ import type { Delivery } from "../../src/backend/producer.ts";
 import { Partition } from "../../src/message/partition.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
 import type { Backend } from "./backend.ts";
-import { readNext } from "./reader.ts";
+import { CLOSE_MS, readNext } from "./reader.ts";
 
 type Contract = Readonly<Record<string, (backend: Backend) => Promise<void>>>;
 
@@ -101,7 +101,7 @@ export const producingContract: Contract = {
     const deliveries = Array.from({ length: 100 }, () =>
       producer.produce(topic, new KafkaPayload(null, "x")),
     );
-    await Promise.all([producer.close(), producer.close()]);
+    await Promise.all([producer.close(CLOSE_MS), producer.close()]);
     assert.deepEqual(
       (await Promise.all(deliveries)).map(({ offset }) => offset),
       Array.from({ length: 100 }, (_, at) => at),

@@ -3,7 +3,7 @@ import { Partition } from "../../src/message/partition.ts";
 import { KafkaPayload } from "../../src/message/payload.ts";
 import { Vitals } from "../../src/backend/vitals.ts";
 import type { Backend } from "./backend.ts";
-import { Reader, readNext } from "./reader.ts";
+import { CLOSE_MS, Reader, readNext } from "./reader.ts";
 
 export const vitalsContract: Readonly<Record<string, (backend: Backend) => Promise<void>>> = {
   "the vitals tell every thread of the membership, the partitions and the polls": async (backend) => {
@@ -26,7 +26,7 @@ export const vitalsContract: Readonly<Record<string, (backend: Backend) => Promi
     await consumer.poll({ timeoutMs: 700 });
     assert.ok(vitals.polls - polls > 2, "a poll that waits counts, besides its beginning and its end");
     await second.stop();
-    await consumer.close();
+    await consumer.close(CLOSE_MS);
     assert.deepEqual([vitals.member, vitals.partitions], ["left", 0]);
   },
 

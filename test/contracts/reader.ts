@@ -9,6 +9,9 @@ import type { KafkaPayload } from "../../src/message/payload.ts";
 /** Longer than any test may take: what is waited for has to end the wait. */
 export const LONG_MS = 300_000;
 
+/** What closing may take where something depends on its end: brokers that stand still for seconds must not end it. */
+export const CLOSE_MS = 50_000;
+
 /**
  * Polls a consumer as a processor would, one poll after the other, and keeps what it sees. On the way it checks what must
  * always hold: no two callbacks at once, and no message of a partition that it has not (any more).

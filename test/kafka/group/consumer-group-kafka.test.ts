@@ -5,6 +5,7 @@ import { Java } from "../e2e/java-members.ts";
 import { fill } from "../fill.ts";
 import { kafkaTest, ownKafkaTest } from "../kafka-test.ts";
 import { Member } from "./polling-member.ts";
+import { CLOSE_MS } from "../../contracts/reader.ts";
 
 kafkaTest(
   "KIP-848: a member gets everything, a second one its share, and what stays is not disturbed",
@@ -149,7 +150,7 @@ kafkaTest("a classic group becomes one of KIP-848 while it works, member by memb
   await classic.until(() => classic.values.length === 30);
   await upgraded.until(() => upgraded.values.length === 10);
   await classic.commit();
-  await classic.consumer.close();
+  await classic.consumer.close(CLOSE_MS);
   await upgraded.until(() => upgraded.held.length === 4);
   await fill(kafka, topic.name, values(40));
   await upgraded.until(() => upgraded.values.length === 30);

@@ -2,6 +2,7 @@ import type { Logger, Partition, Topic } from "../../../src/index.ts";
 import { silentLogger } from "../../../src/index.ts";
 import { KafkaConsumer } from "../../../src/kafka/index.ts";
 import type { KafkaTest } from "../kafka-test.ts";
+import { CLOSE_MS } from "../../contracts/reader.ts";
 
 /** A member under KIP-848 that polls all the time, and keeps what it is told. */
 export class Member implements AsyncDisposable {
@@ -93,7 +94,7 @@ export class Member implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.consumer.close();
+    await this.consumer.close(CLOSE_MS);
     await this.#polling;
   }
 }

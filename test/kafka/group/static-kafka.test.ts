@@ -6,6 +6,7 @@ import { Topic } from "../../../src/message/topic.ts";
 import { RecordingMetrics } from "../../../src/testing/index.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { kafkaTest, type KafkaTest } from "../kafka-test.ts";
+import { CLOSE_MS } from "../../contracts/reader.ts";
 
 /** A consumer that polls until the test ends it. */
 class Polling implements AsyncDisposable {
@@ -49,7 +50,7 @@ class Polling implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort();
     await this.#polling;
-    await this.consumer.close();
+    await this.consumer.close(CLOSE_MS);
   }
 
   async #poll(): Promise<void> {

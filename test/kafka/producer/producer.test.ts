@@ -126,7 +126,7 @@ kafkaTest("close delivers what was produced before it", async (kafka) => {
   const deliveries = Promise.all(
     Array.from({ length: 100 }, () => producer.produce(topic, new KafkaPayload(null, "v"))),
   );
-  await producer.close();
+  await producer.close(50_000);
   assert.equal((await deliveries).length, 100);
   assert.equal(producer.closed, true);
   await assert.rejects(producer.produce(topic, new KafkaPayload(null, "v")), {
