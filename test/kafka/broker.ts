@@ -266,6 +266,8 @@ function brokerProperties(
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "auto.create.topics.enable": "false",
+    // Half a minute after the start, and every five, it would delete what has timestamps of long ago.
+    "log.retention.ms": "-1",
     "group.coordinator.rebalance.protocols": "classic,consumer",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
