@@ -34,6 +34,7 @@ async function example(options: Options): Promise<boolean> {
   await using backend = await open(options);
   console.log(`Orders in, invoices out, on ${backend.place}. Health file: ${healthPath}`);
   await backend.createTopics([input, output], PARTITIONS);
+  console.log(`Making sure that ${input} has ${count(options.messages)} example orders ...`);
   const filled = await fill(backend, input, PARTITIONS, options.messages);
   console.log(
     filled === 0 ? `${input} is filled already.` : `Filled ${input} with ${count(filled)} example orders.`,
