@@ -119,8 +119,11 @@ describe("the manifests for Kubernetes", () => {
     assert.ok(periodSeconds > 300);
   });
 
-  it("have a command that tells a fresh file from a stale one", () => {
-    const { command } = podOf("deployment-file.yaml").containers[0]!.livenessProbe.exec!;
+  it("have a command that tells a fresh file from a stale one, also of the container before a restart", () => {
+    const { livenessProbe, startupProbe } = podOf("deployment-file.yaml").containers[0]!;
+    const { command } = livenessProbe.exec!;
+    // Else the liveness probe would come before the first touch, and end the container again.
+    assert.deepEqual(startupProbe.exec?.command, command);
     const [name, ...args] = command;
     assert.equal(name, "node_modules/.bin/arroyo");
     const folder = mkdtempSync(join(tmpdir(), "arroyo-probe-"));
