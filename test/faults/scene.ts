@@ -123,6 +123,13 @@ export class Group {
       .join("\n--\n");
   }
 
+  /** How often its members have counted something, those that are gone included. */
+  count(metric: string): number {
+    const line = `metric ${metric}`;
+    const lines = [...this.#paths.keys()].flatMap(({ said }) => said);
+    return lines.filter((said) => said === line).length;
+  }
+
   verdict(acknowledged: Acknowledged): Verdict {
     return this.#judge.verdict(acknowledged);
   }
