@@ -4,17 +4,15 @@ import type { Logger } from "../../logger.ts";
 import type { ResolvedProducerConfig } from "../config.ts";
 import type { Cluster } from "./cluster.ts";
 import type { BrokerConnection } from "./connection.ts";
+import { BatchOutcomes } from "./batch-outcomes.ts";
 import { Deadlines } from "./deadlines.ts";
-import { ErrorCodes, errorName, isRetriable, needsMetadataRefresh } from "./error-codes.ts";
 import { QueuedBatch, type PartitionQueue } from "./partition-queue.ts";
 import { PartitionQueues } from "./partition-queues.ts";
 import { Produce } from "./produce-apis.ts";
-import { FENCED, fencedBatch, OUT_OF_ORDER, refusedBatch, triedTooOften } from "./produce-errors.ts";
 import { answersOf, produceRequest, type ProduceAnswer, type Sending } from "./produce-request.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import type { DeliveredBatch, OutgoingBatch } from "./producer-protocol.ts";
-import { partitionKey } from "./protocol.ts";
-import { RequestsUnderWay, type RequestUnderWay } from "./requests-under-way.ts";
+import { RequestsUnderWay } from "./requests-under-way.ts";
 import type { BatchStatistics } from "./statistics.ts";
 import { ClosedError } from "./transport-error.ts";
 
@@ -49,8 +47,6 @@ const ENOUGH_REQUEST_BYTES = 4 * 1024 * 1024;
 const ANSWER_SLACK_MS = 5_000;
 /** InitProducerId is answered at once, by a broker that is in order. */
 const MAX_QUESTION_MS = 10_000;
-/** A batch that fails so often in a row deserves a line in the log. */
-const TRIES_BEFORE_TELLING = 5;
 
 /**
  * Sends batches to the leaders of their partitions, several partitions in one request, and again to the leader of the day
@@ -74,6 +70,7 @@ export class Sender {
   readonly #stopListening: () => void;
   readonly #timers = new Set<ClockTimer>();
   readonly #deadlines: Deadlines;
+  readonly #outcomes: BatchOutcomes;
   /** Undefined without idempotence. */
   readonly #ids: ProducerIds | undefined;
   #isScheduled = false;
@@ -93,6 +90,13 @@ export class Sender {
       this.#queues.expire(nowMs, (id, error) => events.failed([id], error)),
     );
     this.#queues = new PartitionQueues(config);
+    this.#outcomes = new BatchOutcomes({
+      cluster,
+      config,
+      logger,
+      events,
+      backOff: (queue) => this.#backOff(queue),
+    });
     this.#requests = new RequestsUnderWay(clock, () => this.#refresh());
     if (config["enable.idempotence"]) {
       this.#ids = new ProducerIds({
@@ -234,104 +238,12 @@ export class Sender {
     }
     if (this.#isClosed) return;
     this.#requests.end(underWay);
-    if (underWay.sendings.length > 0) this.#settle(underWay, answers, problem);
+    for (const { queue } of underWay.sendings) this.#ready.add(queue);
+    if (underWay.sendings.length > 0 && this.#outcomes.settle(underWay, answers, problem)) this.#refresh();
     this.#schedule();
   }
 
-  /** Goes over the batches of a request that has come to its end; without `answers`, there was no answer. */
-  #settle(
-    { nodeId, sendings }: RequestUnderWay,
-    answers: ReadonlyMap<string, ProduceAnswer> | undefined,
-    problem: string,
-  ): void {
-    const delivered: DeliveredBatch[] = [];
-    let refresh = answers === undefined;
-    for (const { queue, batch } of sendings) {
-      queue.returned(batch);
-      this.#ready.add(queue);
-      const answer = answers?.get(partitionKey(queue));
-      const code = answer?.errorCode;
-      if (
-        answer !== undefined &&
-        (code === ErrorCodes.NONE || code === ErrorCodes.DUPLICATE_SEQUENCE_NUMBER)
-      ) {
-        for (const { id, isExpired } of queue.delivered(batch)) {
-          if (!isExpired) delivered.push(withoutOffset(id));
-        }
-        if (batch.isExpired) continue;
-        if (code !== ErrorCodes.NONE) delivered.push(withoutOffset(batch.id));
-        else
-          delivered.push({
-            id: batch.id,
-            baseOffset: answer.baseOffset,
-            appendTimeMs: answer.logAppendTimeMs,
-          });
-      } else if (
-        answer !== undefined &&
-        queue.sequences !== undefined &&
-        OUT_OF_ORDER.has(answer.errorCode)
-      ) {
-        batch.problem = `The broker answered ${errorName(answer.errorCode)}.`;
-        if (queue.outOfOrder(batch) && !batch.isExpired) delivered.push(withoutOffset(batch.id));
-      } else if (answer !== undefined && !isRetriable(answer.errorCode)) {
-        this.#refused(queue, batch, answer);
-      } else {
-        batch.problem =
-          answer === undefined ? problem : `The broker answered ${errorName(answer.errorCode)}.`;
-        if (answer !== undefined && needsMetadataRefresh(answer.errorCode)) refresh = true;
-        queue.forgetExpired();
-        if (queue.batches.includes(batch)) this.#retry(nodeId, { queue, batch }, answer);
-      }
-      queue.forgetExpired();
-    }
-    if (delivered.length > 0) this.#events.delivered(delivered);
-    if (refresh) this.#refresh();
-  }
-
-  /** No retry helps. */
-  #refused(queue: PartitionQueue, batch: QueuedBatch, answer: ProduceAnswer): void {
-    const { topic, index } = queue;
-    queue.refused(batch);
-    const id = batch.identity?.producerId;
-    const isFenced = id !== undefined && FENCED.has(answer.errorCode);
-    if (isFenced) queue.sequences!.disown(id);
-    if (batch.isExpired) return;
-    if (!isFenced) {
-      this.#events.failed([batch.id], refusedBatch(topic, index, answer));
-      return;
-    }
-    const error = fencedBatch(topic, index, answer.errorCode);
-    this.#logger.error(
-      { topic, partition: index, err: error },
-      "A batch was refused: another producer writes with the same id.",
-    );
-    this.#events.failed([batch.id], error);
-  }
-
-  #retry(nodeId: number, { queue, batch }: Sending, answer: ProduceAnswer | undefined): void {
-    const { topic, index } = queue;
-    const { problem, tries } = batch;
-    if (tries > this.#config.retries && !batch.isExpired) {
-      queue.expire(batch);
-      this.#events.failed([batch.id], triedTooOften(topic, index, tries, problem));
-      return;
-    }
-    if (tries === TRIES_BEFORE_TELLING) {
-      this.#logger.warn(
-        { topic, partition: index, reason: problem },
-        "A batch cannot be delivered; trying again until it can.",
-      );
-    }
-    if (answer !== undefined && answer.currentLeader.leaderId >= 0) {
-      this.#cluster.updateLeader(
-        topic,
-        index,
-        answer.currentLeader.leaderId,
-        answer.currentLeader.leaderEpoch,
-      );
-      // The broker has named the new leader: no need to wait.
-      if (this.#cluster.leader(topic, index)?.nodeId !== nodeId) return;
-    }
+  #backOff(queue: PartitionQueue): void {
     queue.isBackingOff = true;
     this.#ready.delete(queue);
     this.#after(queue.backoff.next(), () => {
@@ -392,6 +304,3 @@ export class Sender {
     this.#timers.add(timer);
   }
 }
-
-/** The broker has it, but does not remember where. */
-const withoutOffset = (id: number): DeliveredBatch => ({ id, baseOffset: -1, appendTimeMs: -1 });
