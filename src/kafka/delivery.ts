@@ -80,8 +80,10 @@ export class Delivery {
   #turns: PartitionDelivery[] = [];
   readonly #events: DeliveryEvents;
   #epoch = 0;
-  /** Buffers that have come. */
+  /** Buffers that have come, */
   #received = 0;
+  /** and those of them that are not consumed. */
+  #unfinished = 0;
   /** After how many it was last told that nothing is left; there is nothing at first. */
   #toldEmptyAfter = 0;
 
@@ -226,6 +228,7 @@ export class Delivery {
     }
     state.highWatermark = records.highWatermark;
     state.queue.push({ records });
+    this.#unfinished += 1;
     return true;
   }
 
@@ -251,7 +254,7 @@ export class Delivery {
 
   /** After how many buffers nothing is left to deliver; undefined where there is something, or where that was said before. */
   emptyAfter(): number | undefined {
-    if (this.#toldEmptyAfter === this.#received || this.ready) return undefined;
+    if (this.#toldEmptyAfter === this.#received || (this.#unfinished > 0 && this.ready)) return undefined;
     this.#toldEmptyAfter = this.#received;
     return this.#received;
   }
@@ -314,6 +317,7 @@ export class Delivery {
     const reading = state.reading as FetchedRecords;
     state.decoder = undefined;
     state.reading = undefined;
+    this.#unfinished -= 1;
     this.#credit(state.partition, reading.bytes);
     this.#moveTo(state, reading);
     return true;
@@ -345,8 +349,10 @@ export class Delivery {
   }
 
   #drop(state: PartitionDelivery): void {
-    let bytes = state.reading?.bytes ?? 0;
-    for (const queued of state.queue) if ("records" in queued) bytes += queued.records.bytes;
+    const dropped = state.queue.flatMap((queued) => ("records" in queued ? [queued.records] : []));
+    if (state.reading !== undefined) dropped.push(state.reading);
+    const bytes = dropped.reduce((sum, records) => sum + records.bytes, 0);
+    this.#unfinished -= dropped.length;
     state.queue.length = 0;
     state.decoder = undefined;
     state.reading = undefined;
@@ -354,7 +360,8 @@ export class Delivery {
   }
 
   #credit(partition: Partition, bytes: number): void {
-    this.#events.credit(partition, bytes, this.emptyAfter());
+    // Whether what is left is all paused is not looked into for each buffer: the next poll that finds nothing says so.
+    this.#events.credit(partition, bytes, this.#unfinished === 0 ? this.emptyAfter() : undefined);
   }
 
   #state(partition: Partition): PartitionDelivery {

@@ -132,10 +132,13 @@ test("it is told once after how many buffers nothing is left: with the last one'
   assert.equal(delivery.emptyAfter(), 3);
   assert.equal(delivery.emptyAfter(), undefined);
   feed(B, 1, ["late"], (epochs.get(B) ?? 0) - 1);
-  assert.deepEqual(emptyAfter, [undefined, 2, 4], "what is dropped has come, too");
+  assert.equal(delivery.emptyAfter(), 4, "what is dropped has come, too");
   delivery.pause(A, false);
   take();
-  assert.deepEqual(emptyAfter, [undefined, 2, 4, undefined]);
+  assert.deepEqual(emptyAfter, [undefined, 2, undefined, undefined], "that was said before");
+  feed(A, 2, ["d"]);
+  delivery.remove(A);
+  assert.equal(emptyAfter.at(-1), 5);
 });
 
 test("the position goes on over batches without records, behind the records before them", () => {
