@@ -1,111 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock, type Clock, type ClockTimer } from "../../../src/clock.ts";
-import type { LogFields, Logger } from "../../../src/logger.ts";
 import { Heartbeat } from "../../../src/kafka/client/apis.ts";
-import { Cluster } from "../../../src/kafka/client/cluster.ts";
-import type { ClientConfig } from "../../../src/kafka/client/client-config.ts";
-import {
-  ClosedError,
-  TransportError,
-  UnsupportedBrokerError,
-} from "../../../src/kafka/client/transport-error.ts";
+import { TransportError, UnsupportedBrokerError } from "../../../src/kafka/client/transport-error.ts";
 import { MockClock } from "../../../src/testing/mock-clock.ts";
 import { ownPort } from "../ports.ts";
-import { clientConfig } from "./client-config.ts";
-import {
-  apiVersionsBody,
-  coordinatorBody,
-  FakeBroker,
-  heartbeatBody,
-  metadataBody,
-  type FakeTopic,
-} from "./fake-broker.ts";
+import { clusterOf, fastClock, HeldTimers, servesMetadata } from "./cluster-harness.ts";
+import { apiVersionsBody, coordinatorBody, FakeBroker, heartbeatBody, metadataBody } from "./fake-broker.ts";
 
 const METADATA = 3;
 const FIND_COORDINATOR = 10;
 const HEARTBEAT = 12;
 const API_VERSIONS = 18;
-
-/** Lines as they come, and a way to wait for one. */
-class RecordingLogger implements Logger {
-  readonly lines: string[] = [];
-  #waiting: { readonly pattern: RegExp; readonly resolve: () => void }[] = [];
-
-  debug(): void {}
-  info(_fields: LogFields, message: string): void {
-    this.#take(`info: ${message}`);
-  }
-  warn(_fields: LogFields, message: string): void {
-    this.#take(`warn: ${message}`);
-  }
-  error(_fields: LogFields, message: string): void {
-    this.#take(`error: ${message}`);
-  }
-
-  line(pattern: RegExp): Promise<void> {
-    if (this.lines.some((line) => pattern.test(line))) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ pattern, resolve }));
-  }
-
-  #take(line: string): void {
-    this.lines.push(line);
-    for (const { pattern, resolve } of this.#waiting) if (pattern.test(line)) resolve();
-  }
-}
-
-/** Time that goes a hundred times faster, where a wait of seconds is part of what is tested. */
-const fastClock: Clock = {
-  ...systemClock,
-  setTimeout: (callback, delayMs) => systemClock.setTimeout(callback, delayMs / 100),
-};
-
-/** The machine's time, but timers of so many milliseconds go off when the test says so. */
-class HeldTimers implements Clock {
-  readonly #heldMs: number;
-  readonly #held = new Set<() => void>();
-
-  constructor(heldMs: number) {
-    this.#heldMs = heldMs;
-  }
-
-  monotonicMs(): number {
-    return systemClock.monotonicMs();
-  }
-
-  nowMs(): number {
-    return systemClock.nowMs();
-  }
-
-  setTimeout(callback: () => void, delayMs: number): ClockTimer {
-    if (delayMs !== this.#heldMs) return systemClock.setTimeout(callback, delayMs);
-    this.#held.add(callback);
-    return { cancel: () => this.#held.delete(callback) };
-  }
-
-  goOff(): void {
-    for (const callback of [...this.#held]) callback();
-  }
-}
-
-interface TestCluster extends AsyncDisposable {
-  readonly cluster: Cluster;
-  readonly logger: RecordingLogger;
-}
-
-function clusterOf(
-  ports: readonly number[],
-  settings: Partial<ClientConfig> = {},
-  clock: Clock = systemClock,
-): TestCluster {
-  const logger = new RecordingLogger();
-  const cluster = new Cluster({ config: clientConfig(ports, settings), clock, logger });
-  return { cluster, logger, [Symbol.asyncDispose]: () => cluster.close() };
-}
-
-function servesMetadata(broker: FakeBroker, topics: readonly FakeTopic[] = [], nodeId = 1): void {
-  broker.on(METADATA, (request) => request.answer(metadataBody([{ nodeId, port: broker.port }], topics)));
-}
 
 test("a refresh learns brokers, topics and leaders from whichever bootstrap server answers", async () => {
   const refusing = await ownPort();
@@ -442,101 +347,4 @@ test("brokers from before this client's way to ask for versions are a clear erro
   await using t = clusterOf([broker.port]);
   await assert.rejects(t.cluster.refresh(), UnsupportedBrokerError);
   await assert.rejects(t.cluster.coordinator("orders"), UnsupportedBrokerError);
-});
-
-test("closing ends whatever is under way, at once", async (t) => {
-  const stages: Record<
-    string,
-    (broker: FakeBroker, cluster: Cluster, logger: RecordingLogger) => Promise<Promise<unknown>[]>
-  > = {
-    "a refresh in the tick in which it was asked for": async (_broker, cluster) => [cluster.refresh()],
-    "a refresh that is connecting": async (broker, cluster) => {
-      broker.on(API_VERSIONS, () => {});
-      const hasCome = broker.next(API_VERSIONS);
-      const pending = [cluster.refresh(), cluster.coordinator("g")];
-      await hasCome;
-      return pending;
-    },
-    "a refresh that waits for its next try": async (broker, cluster, logger) => {
-      broker.on(API_VERSIONS, (request) => request.socket.destroy());
-      const pending = [cluster.refresh(), cluster.coordinator("g")];
-      await logger.line(/cannot be reached/);
-      return pending;
-    },
-    "a refresh without an answer, and the one after it": async (broker, cluster) => {
-      broker.on(METADATA, () => {});
-      const hasCome = broker.next(METADATA);
-      const pending = [cluster.refresh()];
-      await hasCome;
-      return [...pending, cluster.refresh()];
-    },
-    "a connection that is being made": async (broker, cluster) => {
-      await cluster.refresh();
-      broker.on(API_VERSIONS, () => {});
-      const hasCome = broker.next(API_VERSIONS);
-      const pending = [cluster.connection(1, "join"), cluster.connection(1, "join")];
-      await hasCome;
-      return pending;
-    },
-    "a connection that waits for its next try": async (broker, cluster) => {
-      await cluster.refresh();
-      broker.on(API_VERSIONS, (request) => request.socket.destroy());
-      await assert.rejects(cluster.connection(1, "join"), TransportError);
-      return [cluster.connection(1, "join")];
-    },
-    "a connection to a broker that is still to be found": async (broker, cluster) => {
-      broker.on(METADATA, () => {});
-      const hasCome = broker.next(METADATA);
-      const pending = [cluster.connection(9, "join")];
-      await hasCome;
-      return pending;
-    },
-    "a coordinator without an answer": async (broker, cluster) => {
-      broker.on(FIND_COORDINATOR, () => {});
-      const hasCome = broker.next(FIND_COORDINATOR);
-      const pending = [cluster.coordinator("g")];
-      await hasCome;
-      return pending;
-    },
-    "a coordinator that is not there yet": async (broker, cluster, logger) => {
-      broker.on(FIND_COORDINATOR, (request) => request.answer(coordinatorBody("g", -1, -1, 15)));
-      const pending = [cluster.coordinator("g")];
-      await logger.line(/coordinator cannot be found/);
-      return pending;
-    },
-    "a request": async (broker, cluster) => {
-      await cluster.refresh();
-      const connection = await cluster.connection(1, "group");
-      const hasCome = broker.next(HEARTBEAT);
-      const request = [{ groupId: "g", generationId: 1, memberId: "m", groupInstanceId: null }] as const;
-      const pending = [connection.request(Heartbeat, [...request], { timeoutMs: 60_000 })];
-      await hasCome;
-      return pending;
-    },
-  };
-  for (const [stage, begin] of Object.entries(stages)) {
-    await t.test(stage, async () => {
-      await using broker = await FakeBroker.start();
-      servesMetadata(broker);
-      const { cluster, logger } = clusterOf([broker.port], {
-        "retry.backoff.ms": 20,
-        "reconnect.backoff.ms": 60_000,
-        "reconnect.backoff.max.ms": 60_000,
-      });
-      const pending = await begin(broker, cluster, logger);
-      const sockets = [...broker.sockets];
-      const settled = Promise.allSettled(pending);
-      await cluster.close();
-      await cluster.close();
-      for (const outcome of await settled) {
-        assert.equal(outcome.status, "rejected");
-        assert.ok(ClosedError.is(outcome.reason), String(outcome.reason));
-      }
-      await Promise.all(sockets.map((socket) => broker.disconnected(socket)));
-      assert.equal(cluster.closed, true);
-      await assert.rejects(cluster.refresh(), ClosedError);
-      await assert.rejects(cluster.connection(1, "group"), ClosedError);
-      await assert.rejects(cluster.coordinator("g"), ClosedError);
-    });
-  }
 });
