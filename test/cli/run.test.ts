@@ -208,7 +208,7 @@ describe("arroyo run", () => {
       using running = new Running([blocking, ...args], { atTerminal });
       await running.complains(
         atTerminal
-          ? /\[Kerror: The main thread has not polled .* blocked here\. \(thread: arroyo-watch\)\n {4}at blockForSeconds/
+          ? /\[Kerror: The main thread has not polled .* blocked here\. \(thread: arroyo-watch\)\n(?: {4}at .*\n)*? {4}at blockForSeconds/
           : /"msg":"The main thread has not polled .* blocked here\."[^\n]*at blockForSeconds/,
       );
       writeFileSync(free, "");
@@ -305,7 +305,8 @@ describe("arroyo run", () => {
         "m",
       ),
     );
-    assert.ok(performance.now() - startedMs < 20_000);
+    // So long it would wait for a topic that may be new.
+    assert.ok(performance.now() - startedMs < 30_000);
   });
 });
 
