@@ -16,7 +16,7 @@ export interface Program {
 /** A number that is read from each sample. */
 export interface Figure {
   readonly name: string;
-  readonly unit: "messages/s" | "% of a core" | "ms" | "MB" | "ns a message";
+  readonly unit: "messages/s" | "% of a core" | "%" | "ms" | "MB" | "ns a message";
   of(sample: Sample): number;
 }
 
@@ -219,7 +219,7 @@ export function scenarios(messages: number): Readonly<Record<string, Scenario>> 
         { ...consume, name: "with both exporters", env: { BENCH_EXPORTERS: "1" } },
         { ...consume, name: "without" },
       ],
-      figures: [RATE, CPU],
+      figures: [RATE, CPU, value("of the main thread's CPU time", "%", "exportersPercent")],
     },
     breakdown: {
       what: "what each step costs, without a broker",

@@ -105,18 +105,18 @@ export const TARGETS: readonly Target[] = [
   },
   {
     scenario: "exporters",
-    work: "exporters for Prometheus and OpenTelemetry at full speed",
-    target: "2 % of the CPU time",
+    work: "exporters for Prometheus and OpenTelemetry at full speed, asked once a second",
+    target: "2 % of the main thread's CPU time",
     reached(results) {
-      // Of the CPU time: the throughput of two runs differs by more than that without any reason.
-      const cpu = figureNamed("exporters", "CPU time");
-      const costs = pairs(results, cpu, "with both exporters", "without").map(([a, b]) => (a / b - 1) * 100);
-      if (costs.length === 0) return undefined;
-      const cost = summarize(costs);
+      // Not by the difference of two rates: those of two runs differ by more than that without any reason.
+      const exporting = results.measured.find(({ name }) => name === "with both exporters");
+      if (exporting === undefined) return undefined;
+      const share = figureOf(exporting, figureNamed("exporters", "of the main thread's CPU time"));
+      if (Number.isNaN(share.median)) return undefined;
       return {
-        figure: `${spread(cost)} %`,
-        ratio: `${times(cost.median / 2)} of the limit`,
-        isMet: cost.median < 2,
+        figure: `${spread(share)} %`,
+        ratio: `${times(share.median / 2)} of the limit`,
+        isMet: share.median < 2,
       };
     },
   },

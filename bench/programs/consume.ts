@@ -10,7 +10,7 @@ const meter = new Meter();
 let parsed = 0;
 function count(): void {
   if (!meter.hit()) return;
-  meter.print({ parsed });
+  meter.print({ parsed, ...(exported && { exportersPercent: exported.percent() }) });
   processor.signalShutdown();
 }
 const plain: Task = (message) => {
