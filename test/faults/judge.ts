@@ -139,7 +139,10 @@ export class Judge {
         for (const partition of entry.partitions) end(this.#runs.current(path, partition), "lost");
         return;
       case "late":
-        for (const run of this.#runs.ofMember(path)) run.excuse ??= "late";
+        for (const run of this.#runs.ofMember(path)) {
+          run.excuse ??= "late";
+          run.lateMs = entry.atMs;
+        }
         return;
       case "committed":
         for (const [partition, offset] of entry.offsets) this.#takeCommitted(path, partition, offset);
@@ -170,7 +173,7 @@ export class Judge {
     }
     // A chain that did not finish in time is made anew, and gets again what was not done.
     if (offset < run.next && run.excuse === "late") {
-      this.#begin(path, partition, offset, Date.now());
+      this.#begin(path, partition, offset, run.lateMs ?? run.startedMs);
       run = this.#runs.current(path, partition)!;
     }
     if (offset !== run.next) {

@@ -13,6 +13,8 @@ export interface Run {
   /** Whether it is over, in good order or not. */
   ended: boolean;
   excuse: Excuse | undefined;
+  /** When its chain did not finish in time. */
+  lateMs: number | undefined;
 }
 
 /** Who had which partition, and from where to where. */
@@ -21,7 +23,16 @@ export class Runs {
 
   /** A partition comes to a member. */
   begin(member: string, partition: number, start: number, startedMs: number): Run {
-    const run: Run = { member, partition, start, startedMs, next: start, ended: false, excuse: undefined };
+    const run: Run = {
+      member,
+      partition,
+      start,
+      startedMs,
+      next: start,
+      ended: false,
+      excuse: undefined,
+      lateMs: undefined,
+    };
     const runs = this.#all.get(partition);
     if (runs === undefined) this.#all.set(partition, [run]);
     else runs.push(run);

@@ -230,7 +230,7 @@ describe("the configuration", () => {
     const refreshed = cluster.refresh().catch(() => {});
     assert.match(await told, /did not answer within 1000 ms/);
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs >= 990 && tookMs < 10_000, `after ${tookMs} ms`);
+    assert.ok(tookMs >= 990 && tookMs < 25_000, `after ${tookMs} ms`);
     await cluster.close();
     await refreshed;
   });
