@@ -4,7 +4,7 @@ import { sentence } from "./log-sentence.ts";
 
 const STDERR = 2;
 /** Where threads find whether somebody at a terminal reads what they write there. */
-const AT_TERMINAL = "arroyo.stderr.terminal";
+const AT_TERMINAL = "arroyo:stderr-terminal";
 /** Takes away what a progress line has left there. */
 const CLEAR_LINE = "\r\u001B[K";
 
