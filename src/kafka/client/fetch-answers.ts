@@ -14,14 +14,6 @@ import type { FetchTroubles } from "./fetch-troubles.ts";
 /** Records that compress somewhat better than the last ones should still fit where they are unpacked to. */
 const RATIO_MARGIN = 1.2;
 
-/**
- * While less than this part of the window waits for the main thread, it gets records as they are compressed, and
- * decompresses each batch in its turn. That takes half as much CPU time as here, since only one batch at a time has to be
- * in memory (5.3-7.6 against 11.2-11.5 s for 3 M messages of 0.8 kB, lz4, over all threads). Where more waits, the main
- * thread has other things to do and this one has time: it decompresses then.
- */
-const MAIN_IS_BEHIND_SHARE = 0.5;
-
 /** Records of an answer that are still to be checked and handed over. The partition's position is past them already. */
 export interface HandOver {
   readonly partition: FetchPartition;
@@ -166,7 +158,9 @@ export class FetchAnswers {
     if (partition.ended) return;
     budget.unexpect(partition.account, handOver.expected);
     const { records } = handOver.answer;
-    const mayStayCompressed = budget.queued < window.bytes * MAIN_IS_BEHIND_SHARE;
+    // The main thread decompresses each batch in its turn, which takes half as much CPU time as here, since only one batch at
+    // a time has to be in memory. Where it has other things to do, this thread has time.
+    const mayStayCompressed = !window.isMainSlow;
     let fetched: FetchedBatches;
     try {
       fetched = this.#read(handOver, mayStayCompressed);

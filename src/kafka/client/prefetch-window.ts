@@ -6,6 +6,13 @@ const LEAST_BYTES = 8_388_608;
 const PERIOD_MS = 1_000;
 /** A main thread that has had nothing to do for more than this part of a period needs more in advance. */
 const STARVED_SHARE = 0.1;
+/**
+ * A main thread that has something to do, and takes fewer bytes than these in a millisecond, is busy with other things than
+ * reading them. One that does nothing with 0.8 kB messages but to decompress and decode them takes twice as many.
+ */
+const SLOW_BYTES_PER_MS = 333_333;
+/** It cannot be told from less time than this. */
+const LEAST_BUSY_MS = 100;
 /** One that always had something to do in so many periods might do with less. */
 const FED_PERIODS = 10;
 
@@ -44,6 +51,10 @@ export class PrefetchWindow {
   /** Since when the main thread has had nothing to do; it begins with nothing. */
   #emptySinceMs: number | undefined;
   #starvedMs = 0;
+  /** How long it had nothing to do in this period, for whatever reason, and what it has consumed. */
+  #emptyMs = 0;
+  #consumedBytes = 0;
+  #isMainSlow = false;
   #periodFromMs: number;
   #fedPeriods = 0;
   /** What was asked for, or has come and is to be handed over. */
@@ -61,6 +72,12 @@ export class PrefetchWindow {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether the main thread takes longer to handle records than to read them, by what it has done lately. */
+  get isMainSlow(): boolean {
+    this.#adapt();
+    return this.#isMainSlow;
   }
 
   /** So much was asked for, of a partition with more to read, or has come of it. */
@@ -98,7 +115,9 @@ export class PrefetchWindow {
   handedOver(): void {
     this.#handedOver += 1;
     if (this.#emptySinceMs === undefined) return;
-    if (this.#wasFull) this.#starvedMs += this.#clock.monotonicMs() - this.#emptySinceMs;
+    const now = this.#clock.monotonicMs();
+    if (this.#wasFull) this.#starvedMs += now - this.#emptySinceMs;
+    this.#emptyMs += now - Math.max(this.#emptySinceMs, this.#periodFromMs);
     this.#wasFull = false;
     this.#emptySinceMs = undefined;
   }
@@ -108,7 +127,11 @@ export class PrefetchWindow {
     if (received === this.#handedOver) this.#emptySinceMs ??= this.#clock.monotonicMs();
   }
 
-  /** Something was consumed. */
+  consumed(bytes: number): void {
+    this.#consumedBytes += bytes;
+  }
+
+  /** There may be more room. */
   freed(queuedBytes: number): void {
     if (this.#waiting.size === 0 || this.room(queuedBytes) <= 0) return;
     const waiting = [...this.#waiting];
@@ -121,6 +144,10 @@ export class PrefetchWindow {
     const now = this.#clock.monotonicMs();
     const periodMs = now - this.#periodFromMs;
     if (periodMs < PERIOD_MS) return;
+    if (this.#emptySinceMs !== undefined)
+      this.#emptyMs += now - Math.max(this.#emptySinceMs, this.#periodFromMs);
+    const busyMs = periodMs - this.#emptyMs;
+    this.#isMainSlow = busyMs >= LEAST_BUSY_MS && this.#consumedBytes < busyMs * SLOW_BYTES_PER_MS;
     const isStarved = this.#starvedMs / periodMs > STARVED_SHARE;
     this.#fedPeriods = this.#starvedMs === 0 ? this.#fedPeriods + 1 : 0;
     if (isStarved) {
@@ -131,5 +158,7 @@ export class PrefetchWindow {
     }
     this.#periodFromMs = now;
     this.#starvedMs = 0;
+    this.#emptyMs = 0;
+    this.#consumedBytes = 0;
   }
 }

@@ -282,11 +282,8 @@ test("a partition whose records nobody consumes does not keep others from being 
   assert.ok(consumed[1] > 40, `${consumed[1]}`);
 });
 
-test("compressed records are decompressed here while the main thread has enough to do, and left to it otherwise", async () => {
-  using t = new FetchHarness([LEADER], {
-    "queued.max.messages.kbytes": 220,
-    "max.partition.fetch.bytes": 10_000,
-  });
+test("compressed records are decompressed here while the main thread takes its time, and left to it otherwise", async () => {
+  using t = new FetchHarness();
   const id = { topic: "orders", index: 0 };
   const value = "x".repeat(120_000);
   t.start({ 0: 0 });
@@ -297,12 +294,19 @@ test("compressed records are decompressed here while the main thread has enough 
     await settle();
     return t.records.at(-1)!.bytes;
   };
-  assert.ok((await answer(gzipBatch)) < 1_000, "nothing waits: it goes over as it came");
-  const many = await answer(recordBatch);
-  assert.ok((await answer(gzipBatch)) > 120_000, "more than half of the budget waits");
-  t.fetcher.credit(id, t.records.at(-1)!.bytes);
-  t.fetcher.credit(id, many);
-  assert.ok((await answer(gzipBatch)) < 1_000, "it has been consumed");
+  const first = await answer(gzipBatch);
+  assert.ok(first < 1_000, "nothing is known yet: it goes over as it came");
+  t.clock.advance(1_000);
+  t.fetcher.credit(id, first, 1);
+  const second = await answer(gzipBatch);
+  assert.ok(second > 120_000, "the first one took a second");
+  t.clock.advance(500);
+  t.fetcher.credit(id, second, 2);
+  t.clock.advance(10_000);
+  await answer(gzipBatch);
+  t.fetcher.credit(id, 0, 3);
+  t.clock.advance(1_000);
+  assert.ok((await answer(gzipBatch)) < 1_000, "in this second it had nothing to do");
   assert.deepEqual(
     t.messages(),
     [0, 1, 2, 3].map((at) => `${at}:${value}`),
@@ -319,6 +323,8 @@ test("a batch that is decompressed is counted by what it becomes, and the next o
   (await t.next()).answer([{ index: 0, highWatermark: 100, records: first }]);
   const records = gzipBatch({ baseOffset: 1, values: ["x".repeat(30_000)] });
   assert.ok(records.length < 1_000);
+  // The main thread takes its time with the first one.
+  await t.advance(1_000);
   (await t.next()).answer([{ index: 0, highWatermark: 100, records }]);
   await settle();
   assert.ok(t.records[1]!.bytes > 30_000);
