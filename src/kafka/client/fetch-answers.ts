@@ -91,6 +91,7 @@ export class FetchAnswers {
       this.#grow(partition, walk.cutOffBytes);
       return;
     }
+    if (walk.takesLong) this.#context.window.decompressingTakesLong();
     const expected = Math.ceil(records.length * partition.expansion);
     this.#context.budget.expect(partition.account, expected);
     this.#context.window.expect(expected);
@@ -158,9 +159,7 @@ export class FetchAnswers {
     if (partition.ended) return;
     budget.unexpect(partition.account, handOver.expected);
     const { records } = handOver.answer;
-    // The main thread decompresses each batch in its turn, which takes half as much CPU time as here, since only one batch at
-    // a time has to be in memory. Where it has other things to do, this thread has time.
-    const mayStayCompressed = !window.isMainSlow;
+    const mayStayCompressed = !window.shouldDecompress(budget.queued);
     let fetched: FetchedBatches;
     try {
       fetched = this.#read(handOver, mayStayCompressed);

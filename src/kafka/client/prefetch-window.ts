@@ -2,6 +2,10 @@ import type { Clock } from "../../clock.ts";
 
 /** What it begins with, and does not go below, unless two fetches of a partition would not fit. */
 const LEAST_BYTES = 8_388_608;
+/** The same where both threads are to decompress: this one must always have some to do it with, and the other enough. */
+const LEAST_SHARED_BYTES = 33_554_432;
+/** The part of the window that is enough for the main thread. */
+const ENOUGH_SHARE = 0.5;
 /** How often it is considered whether the window has the right size. */
 const PERIOD_MS = 1_000;
 /** A main thread that has had nothing to do for more than this part of a period needs more in advance. */
@@ -55,6 +59,7 @@ export class PrefetchWindow {
   #emptyMs = 0;
   #consumedBytes = 0;
   #isMainSlow = false;
+  #takesLong = false;
   #periodFromMs: number;
   #fedPeriods = 0;
   /** What was asked for, or has come and is to be handed over. */
@@ -74,10 +79,28 @@ export class PrefetchWindow {
     return this.#bytes;
   }
 
-  /** Whether the main thread takes longer to handle records than to read them, by what it has done lately. */
-  get isMainSlow(): boolean {
+  /**
+   * Whether records should be decompressed before they are handed over. As a rule the main thread does that, batch by batch,
+   * which takes half as much CPU time, since only one at a time has to be in memory. But this thread has time where the
+   * other takes longer to handle records than to read them; and with a codec that takes long, where it has enough as they come.
+   *
+   * @param queuedBytes what was handed over and is not consumed.
+   */
+  shouldDecompress(queuedBytes: number): boolean {
     this.#adapt();
-    return this.#isMainSlow;
+    return this.#isMainSlow || (this.#takesLong && queuedBytes >= this.#bytes * ENOUGH_SHARE);
+  }
+
+  /** Records have come that take long to decompress. */
+  decompressingTakesLong(): void {
+    if (this.#takesLong) return;
+    this.#takesLong = true;
+    this.#bytes = Math.max(this.#bytes, this.#floor);
+  }
+
+  get #floor(): number {
+    const isShared = this.#takesLong && !this.#isMainSlow;
+    return isShared ? Math.min(this.#limit, Math.max(this.#least, LEAST_SHARED_BYTES)) : this.#least;
   }
 
   /** So much was asked for, of a partition with more to read, or has come of it. */
@@ -153,7 +176,7 @@ export class PrefetchWindow {
     if (isStarved) {
       this.#bytes = Math.min(this.#limit, this.#bytes * 2);
     } else if (this.#fedPeriods === FED_PERIODS) {
-      this.#bytes = Math.max(this.#least, this.#bytes / 2);
+      this.#bytes = Math.max(this.#floor, this.#bytes / 2);
       this.#fedPeriods = 0;
     }
     this.#periodFromMs = now;

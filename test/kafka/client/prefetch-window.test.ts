@@ -121,13 +121,25 @@ test("a main thread is slow that consumes little while it has something to do, a
     window.consumed(bytes);
     window.emptied(handedOver);
     clock.advance(1_000 - busyMs);
-    return window.isMainSlow;
+    return window.shouldDecompress(0);
   };
   assert.equal(second(900, 400 * MB), false);
   assert.equal(second(900, 100 * MB), true);
   assert.equal(second(900, 400 * MB), false);
   assert.equal(second(200, 80 * MB), false, "it waited for most of the time");
   assert.equal(second(50, 1), false, "there is nothing to go by");
+});
+
+test("where it takes long to decompress the window is larger, and half of it is enough for the main thread", () => {
+  const { window } = fixture();
+  assert.equal(window.shouldDecompress(7 * MB), false);
+  window.decompressingTakesLong();
+  assert.equal(window.bytes, 32 * MB);
+  assert.equal(window.shouldDecompress(15 * MB), false);
+  assert.equal(window.shouldDecompress(16 * MB), true);
+  const limited = fixture(20 * MB).window;
+  limited.decompressingTakesLong();
+  assert.equal(limited.bytes, 20 * MB);
 });
 
 test("two fetches of a partition fit, and a smaller limit is the window", () => {
