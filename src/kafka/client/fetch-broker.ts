@@ -115,6 +115,7 @@ export class FetchBroker {
     }
     let asks: Ask[] = [];
     let isBehind = false;
+    let isWaiting = false;
     let room = window.room(budget.queued);
     for (const partition of this.#partitions) {
       if (partition.flight !== undefined) continue;
@@ -128,6 +129,7 @@ export class FetchBroker {
       if (partition.isBehind) {
         if (room <= 0) {
           window.wait(this);
+          isWaiting = true;
           continue;
         }
         room -= ask.expected;
@@ -143,6 +145,11 @@ export class FetchBroker {
       if (partition.isNew) maxWaitMs = 0;
     }
     if (asks.length === 0) return undefined;
+    if (isWaiting && !isBehind && maxWaitMs > 0) {
+      // There may be room for the others at any time: then one lane has to be free, and the other soon.
+      if (lane === this.#side) return undefined;
+      maxWaitMs = Math.min(maxWaitMs, SIDE_WAIT_MS);
+    }
     const isHeld = maxWaitMs > 0 && (!isBehind || config["fetch.min.bytes"] > 1);
     return { maxWaitMs, isHeld, asks };
   }

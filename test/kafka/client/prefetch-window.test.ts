@@ -244,7 +244,27 @@ test("partitions that are at their end are in the request, however full the wind
   }
   const call = await t.next();
   assert.deepEqual(call.offsets, { 1: 7 });
-  assert.equal(call.request.maxWaitMs, 500);
+  assert.equal(call.request.maxWaitMs, 100, "not for long, while there is more to read elsewhere");
+});
+
+test("what waits for room is fetched as soon as there is some, whatever is kept by the broker", async () => {
+  using t = harness([LEADER, LEADER, LEADER]);
+  t.start({ 0: 0, 1: 7 });
+  for (let i = 0; i < 3; i += 1) {
+    (await t.next()).answer([
+      { index: 0, highWatermark: 1_000, records: megabytes(i, 4) },
+      { index: 1, highWatermark: 7 },
+    ]);
+    await settle();
+  }
+  assert.deepEqual((await t.next()).offsets, { 1: 7 });
+  t.start({ 2: 9 });
+  (await t.next()).answer([{ index: 2, highWatermark: 9 }]);
+  await settle();
+  assert.equal(t.cluster.unseen, 0, "both connections would have a request that the broker keeps");
+  const id = { topic: "orders", index: 0 };
+  for (const { bytes } of t.records) t.fetcher.credit(id, bytes);
+  assert.deepEqual((await t.next()).offsets, { 0: 3, 2: 9 });
 });
 
 test("partitions, and brokers, that find no room have their turn in the order in which they came", async () => {
