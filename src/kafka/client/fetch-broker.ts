@@ -81,10 +81,13 @@ export class FetchBroker {
   /** The partition does not wait for the answer to its request (any more). */
   land(partition: FetchPartition): void {
     partition.flight = undefined;
-    this.#context.budget.unexpect(partition.account, partition.asked);
-    this.#context.window.unexpect(partition.windowed);
+    const { budget, window } = this.#context;
+    budget.unexpect(partition.account, partition.asked);
+    window.unexpect(partition.windowed);
     partition.asked = 0;
     partition.windowed = 0;
+    // It may have come to nothing, and no credit comes of that.
+    window.freed(budget.queued);
   }
 
   /** Something has changed that may allow another request. */

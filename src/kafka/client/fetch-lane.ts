@@ -283,7 +283,7 @@ export class FetchLane {
 
   async #handOver(handOvers: readonly HandOver[]): Promise<void> {
     if (handOvers.length === 0) return;
-    const { clock } = this.#context;
+    const { clock, budget, window } = this.#context;
     let sliceEndMs = clock.monotonicMs() + SLICE_MS;
     for (const handOver of handOvers) {
       if (clock.monotonicMs() >= sliceEndMs) {
@@ -296,6 +296,7 @@ export class FetchLane {
     for (const { partition } of handOvers) {
       if (partition.broker !== this.#broker) partition.broker?.wake();
     }
+    window.freed(budget.queued);
     this.#broker.wake();
   }
 

@@ -267,6 +267,23 @@ test("what waits for room is fetched as soon as there is some, whatever is kept 
   assert.deepEqual((await t.next()).offsets, { 0: 3, 2: 9 });
 });
 
+test("a broker that finds no room goes on when another's request, which had taken it, comes to nothing", async () => {
+  using t = harness([LEADER, LEADER, OTHER]);
+  t.start({ 0: 0, 1: 0, 2: 0 });
+  const calls = [await t.next(), await t.next()];
+  const [both, other] = calls[0]!.asks.has(2) ? [calls[1]!, calls[0]!] : [calls[0]!, calls[1]!];
+  both.answer([0, 1].map((index) => ({ index, highWatermark: 1_000 })));
+  const filling = await t.next();
+  assert.deepEqual(filling.offsets, { 0: 0, 1: 0 });
+  other.answer([{ index: 2, highWatermark: 1_000 }]);
+  await settle();
+  assert.equal(t.cluster.unseen, 0, "there is no room");
+  filling.fail();
+  await settle();
+  assert.equal(t.cluster.unseen, 1);
+  assert.deepEqual((await t.next()).offsets, { 2: 0 });
+});
+
 test("partitions, and brokers, that find no room have their turn in the order in which they came", async () => {
   using t = harness([LEADER, LEADER, OTHER, OTHER]);
   t.start({ 0: 0, 1: 0, 2: 0, 3: 0 });
