@@ -13,7 +13,8 @@ import {
 } from "../src/index.ts";
 import type { KafkaPayload } from "../src/kafka/index.ts";
 import { readBatches } from "../src/kafka/records/batch-reader.ts";
-import { decompressApart } from "../src/kafka/records/compression.ts";
+import { Codec, decompressApart } from "../src/kafka/records/compression.ts";
+import { BatchField } from "../src/kafka/records/fetched-batches.ts";
 import { crc32c } from "../src/kafka/records/crc32c.ts";
 import { RecordDecoder } from "../src/kafka/records/record-decoder.ts";
 import type { BenchTopic } from "./fill.ts";
@@ -66,12 +67,14 @@ function cost(call: () => void): number {
   return rounds.toSorted((a, b) => a - b)[Math.floor(ROUNDS / 2)]!;
 }
 
-function fetchedOf(
-  { bytes }: Batch,
-  mayStayCompressed: boolean,
-): ConstructorParameters<typeof RecordDecoder>[1] {
-  const fetched = readBatches(bytes, { fromOffset: 0, maxDecompressedBytes: ROOM, mayStayCompressed });
-  return { ...fetched, fromOffset: 0, maxBatchBytes: ROOM };
+/** A batch as it would have come if it had not been compressed. */
+function plainOf({ bytes }: Batch): ConstructorParameters<typeof RecordDecoder>[1] {
+  const { batches } = readBatches(bytes, { fromOffset: 0 });
+  const records = decompressApart(batches[BatchField.CODEC]!, bytes.subarray(HEADER), ROOM);
+  batches[BatchField.CODEC] = Codec.NONE;
+  batches[BatchField.START] = 0;
+  batches[BatchField.END] = records.length;
+  return { buffer: Uint8Array.from(records).buffer, batches, fromOffset: 0, maxBatchBytes: ROOM };
 }
 
 function decode(fetched: ConstructorParameters<typeof RecordDecoder>[1]): BrokerMessage<KafkaPayload>[] {
@@ -138,7 +141,7 @@ for (const [kind, batch] of Object.entries(kinds)) {
   const { bytes, messages } = batch;
   const codec = bytes.readInt16BE(21) & 7;
   const packed = bytes.subarray(HEADER);
-  const plain = fetchedOf(batch, false);
+  const plain = plainOf(batch);
   const decoded = decode(plain);
   const each = (ns: number): number => Math.round((ns / messages) * 10) / 10;
   const chain = (tasks: number): (() => void) => {

@@ -115,14 +115,22 @@ export const CONSUMER_SETTINGS = {
     aliases: ["fetch.message.max.bytes"],
   },
   /**
-   * How much may be prefetched at most, over all partitions, in KiB of uncompressed records. It is 8 MiB (32 with gzip
-   * and zstd) as long as that keeps the loop busy.
+   * How much may be prefetched at most, over all partitions, in KiB of records as the broker has them, compressed or not. It
+   * is 8 MiB as long as that keeps the loop busy.
    */
   "queued.max.messages.kbytes": {
     type: "integer",
     min: 1,
     max: 2_097_151,
     default: 65_536,
+  },
+  /**
+   * Whether what messages leave behind is collected while it is young, after every 16 MB of them, rather than when V8 thinks
+   * fit: that costs it less, and takes less memory.
+   */
+  "arroyo.collect.young.garbage": {
+    type: "boolean",
+    default: true,
   },
   /**
    * Whether what a strategy commits is only noted, and written every `auto.commit.interval.ms`, on

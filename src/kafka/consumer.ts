@@ -22,6 +22,7 @@ import { OffsetCommits } from "./offset-commits.ts";
 import { Rebalancing } from "./rebalancing.ts";
 import { Rereads } from "./rereads.ts";
 import { consumerStatistics, StatisticsMetrics, type ConsumerStatistics } from "./statistics.ts";
+import { YoungGarbage } from "./young-garbage.ts";
 import { Waiter } from "../waiter.ts";
 
 const DEFAULT_MAX_MESSAGES = 1_000;
@@ -88,14 +89,17 @@ export class KafkaConsumer implements Consumer<KafkaPayload> {
     this.#onStatistics =
       options.onStatistics && guardedCallback("onStatistics", options.onStatistics, this.#metrics);
     this.vitals.maxPollIntervalMs = this.#config["max.poll.interval.ms"];
-    this.#delivery = new Delivery({
-      credit: ({ topic, index }, bytes, emptyAfter) =>
-        this.#send({ type: "credit", topic: topic.name, index, bytes, emptyAfter }),
-      end: (partition, offset) => {
-        if (this.#config["enable.partition.eof"]) this.#ends.push(new EndOfPartition(partition, offset));
+    this.#delivery = new Delivery(
+      {
+        credit: ({ topic, index }, bytes, emptyAfter) =>
+          this.#send({ type: "credit", topic: topic.name, index, bytes, emptyAfter }),
+        end: (partition, offset) => {
+          if (this.#config["enable.partition.eof"]) this.#ends.push(new EndOfPartition(partition, offset));
+        },
+        passed: (partition) => this.#offsets.passed(partition),
       },
-      passed: (partition) => this.#offsets.passed(partition),
-    });
+      this.#config["arroyo.collect.young.garbage"] ? new YoungGarbage() : undefined,
+    );
     this.#checks = new ConsumerStateChecks({
       closed: () => this.#closed,
       subscribed: () => this.#subscribed,

@@ -3,9 +3,14 @@ import type { BrokerMessage } from "../message/message.ts";
 import { Partition } from "../message/partition.ts";
 import type { FetchedRecords, FetchPosition, FetchProgress } from "./client/protocol.ts";
 import { LeaderEpochs, noteEpochs } from "./records/leader-epochs.ts";
+import { releaseBatches } from "./records/fetched-batches.ts";
 import { RecordDecoder } from "./records/record-decoder.ts";
 import type { FetchStatistics } from "./client/statistics.ts";
 import type { DeliveredPosition } from "./statistics.ts";
+import type { YoungGarbage } from "./young-garbage.ts";
+
+/** What a message takes on the heap, with its payload and its numbers. */
+const MESSAGE_BYTES = 160;
 
 /** What is known of a position besides its offset. */
 export interface PositionOrigin {
@@ -79,6 +84,8 @@ export class Delivery {
   /** In the order in which they have their turn. */
   #turns: PartitionDelivery[] = [];
   readonly #events: DeliveryEvents;
+  /** Undefined where it is left to V8. */
+  readonly #garbage: YoungGarbage | undefined;
   #epoch = 0;
   /** Buffers that have come, */
   #received = 0;
@@ -87,8 +94,9 @@ export class Delivery {
   /** After how many it was last told that nothing is left; there is nothing at first. */
   #toldEmptyAfter = 0;
 
-  constructor(events: DeliveryEvents) {
+  constructor(events: DeliveryEvents, garbage?: YoungGarbage) {
     this.#events = events;
+    this.#garbage = garbage;
   }
 
   has(partition: Partition): boolean {
@@ -223,6 +231,7 @@ export class Delivery {
     this.#received += 1;
     const state = this.#partitions.get(partition);
     if (state === undefined || state.epoch !== records.epoch) {
+      releaseBatches(records);
       this.#credit(partition, records.bytes);
       return false;
     }
@@ -266,6 +275,7 @@ export class Delivery {
    * where it is, and the other partitions go on with the next call.
    */
   take(maxMessages: number): BrokerMessage<KafkaPayload>[] {
+    this.#garbage?.collectIfDue();
     const messages: BrokerMessage<KafkaPayload>[] = [];
     let idle = 0;
     while (messages.length < maxMessages && idle < this.#turns.length) {
@@ -306,12 +316,15 @@ export class Delivery {
     }
     const { decoder } = state;
     const before = into.length;
+    const memoryBefore = decoder.memoryBytes;
     let done: boolean;
     try {
       done = decoder.next(max, into);
     } finally {
       const last = into.length > before ? into.at(-1) : undefined;
       if (last !== undefined) state.position = state.delivered = last.nextOffset;
+      const messageBytes = (into.length - before) * MESSAGE_BYTES;
+      this.#garbage?.made(messageBytes + decoder.memoryBytes - memoryBefore);
     }
     if (!done) return false;
     const reading = state.reading as FetchedRecords;
@@ -352,6 +365,7 @@ export class Delivery {
     const dropped = state.queue.flatMap((queued) => ("records" in queued ? [queued.records] : []));
     if (state.reading !== undefined) dropped.push(state.reading);
     const bytes = dropped.reduce((sum, records) => sum + records.bytes, 0);
+    for (const records of dropped) releaseBatches(records);
     this.#unfinished -= dropped.length;
     state.queue.length = 0;
     state.decoder = undefined;

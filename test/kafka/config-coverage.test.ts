@@ -122,6 +122,7 @@ const PROOFS: Readonly<Record<string, Proof>> = {
     "kafka/client/fetcher.test.ts",
     "what is prefetched stays within the budget",
   ],
+  "arroyo.collect.young.garbage": [CONSUMER, "what messages leave behind is collected when it is due"],
   "arroyo.enable.auto.commit": STORED,
   "auto.commit.interval.ms": STORED,
   "allow.auto.create.topics": ON_THE_WIRE,

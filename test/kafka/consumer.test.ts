@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { constants, PerformanceObserver } from "node:perf_hooks";
 import {
   ConfigurationError,
   EndOfPartition,
@@ -7,6 +8,7 @@ import {
   OffsetOutOfRange,
 } from "../../src/errors.ts";
 import { KafkaConsumer } from "../../src/kafka/consumer.ts";
+import { collectYoungGarbage } from "../../src/kafka/young-garbage.ts";
 import type { KafkaConsumerConfig } from "../../src/kafka/config.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { BrokerMessage } from "../../src/message/message.ts";
@@ -257,6 +259,39 @@ kafkaTest("the ends of partitions are told when asked for", async (kafka) => {
     (error) =>
       error instanceof EndOfPartition && error.offset === 1 && error.partition === Partition.of(topic, 0),
   );
+});
+
+kafkaTest("what messages leave behind is collected when it is due, or left to V8", async (kafka) => {
+  const topic = await kafka.createTopic();
+  const large = Array.from({ length: 30 }, () => ({ value: "x".repeat(700_000) }));
+  await fill(kafka, topic, large, "lz4");
+  let forced = 0;
+  using observing = new DisposableStack();
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { flags } = (entry as unknown as { detail: { flags: number } }).detail;
+      if ((flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0) forced++;
+    }
+  });
+  observing.defer(() => observer.disconnect());
+  observer.observe({ entryTypes: ["gc"] });
+  const readAll = async (collect: boolean): Promise<void> => {
+    await using consumer = consumerFor(kafka, kafka.name("group"), {
+      "arroyo.collect.young.garbage": collect,
+    });
+    consumer.subscribe([new Topic(topic)]);
+    await take(consumer, large.length);
+    await consumer.poll();
+  };
+  const seen = async (collections: number): Promise<void> => {
+    while (forced < collections) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  await readAll(false);
+  collectYoungGarbage();
+  await seen(1);
+  assert.equal(forced, 1, "this one alone");
+  await readAll(true);
+  await seen(2);
 });
 
 kafkaTest(

@@ -1,5 +1,4 @@
-import { Attribute, BatchOffset, LENGTH_OVERHEAD, readInt64 } from "../records/batch-format.ts";
-import { Codec } from "../records/compression.ts";
+import { BatchOffset, LENGTH_OVERHEAD, readInt64 } from "../records/batch-format.ts";
 
 /** What the headers of the batches in an answer say. Nothing in it is verified. */
 export interface BatchWalk {
@@ -9,8 +8,6 @@ export interface BatchWalk {
   readonly nextOffset: number;
   /** Of the last whole batch; -1 when there is none. */
   readonly leaderEpoch: number;
-  /** Whether one of the whole batches is compressed by a codec that takes longer to undo than all the rest: gzip or zstd. */
-  readonly takesLong: boolean;
   /** How long the batch after the whole ones says that it is; 0 when not even that is there. */
   readonly cutOffBytes: number;
 }
@@ -31,17 +28,14 @@ export function walkBatches(records: Buffer, fromOffset: number): BatchWalk {
   let batches = 0;
   let nextOffset = fromOffset;
   let leaderEpoch = -1;
-  let takesLong = false;
   for (let end = batchEnd(records, at); end >= 0; end = batchEnd(records, at)) {
     batches += 1;
     const baseOffset = readInt64(records, at + BatchOffset.BASE_OFFSET);
     nextOffset = baseOffset + records.readInt32BE(at + BatchOffset.LAST_OFFSET_DELTA) + 1;
-    const codec = records.readInt16BE(at + BatchOffset.ATTRIBUTES) & Attribute.CODEC;
-    if (codec === Codec.GZIP || codec === Codec.ZSTD) takesLong = true;
     leaderEpoch = records.readInt32BE(at + BatchOffset.LEADER_EPOCH);
     at = end;
   }
   const hasLength = records.length - at >= LENGTH_OVERHEAD;
   const cutOffBytes = hasLength ? LENGTH_OVERHEAD + records.readInt32BE(at + BatchOffset.LENGTH) : 0;
-  return { batches, nextOffset, leaderEpoch, takesLong, cutOffBytes };
+  return { batches, nextOffset, leaderEpoch, cutOffBytes };
 }

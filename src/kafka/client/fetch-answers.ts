@@ -11,9 +11,6 @@ import type { FetchPartition, Flight } from "./fetch-partition.ts";
 import type { FetchPartitionAnswer, FetchResponse } from "./fetch-response.ts";
 import type { FetchTroubles } from "./fetch-troubles.ts";
 
-/** Records that compress somewhat better than the last ones should still fit where they are unpacked to. */
-const RATIO_MARGIN = 1.2;
-
 /** Records of an answer that are still to be checked and handed over. The partition's position is past them already. */
 export interface HandOver {
   readonly partition: FetchPartition;
@@ -91,8 +88,7 @@ export class FetchAnswers {
       this.#grow(partition, walk.cutOffBytes);
       return;
     }
-    if (walk.takesLong) this.#context.window.decompressingTakesLong();
-    const expected = Math.ceil(records.length * partition.expansion);
+    const expected = records.length;
     this.#context.budget.expect(partition.account, expected);
     this.#context.window.expect(expected);
     const { offset: fromOffset, lastEpoch: fromEpoch } = partition;
@@ -158,18 +154,16 @@ export class FetchAnswers {
     if (partition.handingOver === this.#lane) partition.handingOver = undefined;
     if (partition.ended) return;
     budget.unexpect(partition.account, handOver.expected);
-    const { records } = handOver.answer;
-    const mayStayCompressed = !window.shouldDecompress(budget.queued);
     let fetched: FetchedBatches;
     try {
-      fetched = this.#read(handOver, mayStayCompressed);
+      fetched = this.#read(handOver);
     } catch (error) {
       this.#rewind(partition, fromOffset, fromEpoch);
       this.#corrupt(partition, error);
       return;
     }
     const { buffer, batches, nextOffset, lastLeaderEpoch: leaderEpoch } = fetched;
-    // The rest of the answer cannot be read, or would have been too much at once: it is fetched again.
+    // The rest of the answer cannot be read: it is fetched again.
     if (nextOffset !== handOver.nextOffset) this.#rewind(partition, nextOffset, leaderEpoch);
     this.#troubles.recovered(partition);
     noteEpochs(partition.epochs, batches);
@@ -177,9 +171,6 @@ export class FetchAnswers {
     partition.corruptTries = 0;
     partition.needsBytes = 0;
     const bytes = buffer.byteLength;
-    if (!mayStayCompressed) {
-      partition.expansion = Math.max(1, (partition.expansion + bytes / records.length) / 2);
-    }
     const { topic, index, epoch, endOffset: highWatermark } = partition;
     const progress = { topic, index, epoch, nextOffset, leaderEpoch, highWatermark };
     if (batches.length === 0) {
@@ -192,13 +183,10 @@ export class FetchAnswers {
     }
   }
 
-  #read({ partition, fromOffset, answer }: HandOver, mayStayCompressed: boolean): FetchedBatches {
+  #read({ partition, fromOffset, answer }: HandOver): FetchedBatches {
     const fetched = readBatches(answer.records, {
       fromOffset,
-      maxDecompressedBytes: this.#maxBytes,
       mayTakeBytes: true,
-      mayStayCompressed,
-      expectedRatio: partition.expansion > 1 ? partition.expansion * RATIO_MARGIN : undefined,
       aborted: this.#context.isolationLevel === "read_committed" ? answer.abortedTransactions : undefined,
     });
     if (fetched.nextOffset <= fromOffset) {
@@ -214,12 +202,8 @@ export class FetchAnswers {
     partition.lastEpoch = lastEpoch;
   }
 
-  /** What came is damaged: the next try is made over a new connection. Unless it was written so. */
+  /** What came is damaged: the next try is made over a new connection. */
   #corrupt(partition: FetchPartition, error: unknown): void {
-    if (error instanceof CorruptBatchError && error.isAsWritten) {
-      this.#troubles.unreadable(partition, error);
-      return;
-    }
     this.#lane.break();
     this.#troubles.corrupt(partition, error);
   }

@@ -162,13 +162,13 @@ export class FetchBroker {
    * requests would cost more than they bring.
    */
   #ask(partition: FetchPartition): Ask | undefined {
-    const { account, expansion, limitBytes, needsBytes } = partition;
+    const { account, limitBytes, needsBytes } = partition;
     const allowance = this.#context.budget.allowance(account, partition.isBehind);
     const room = allowance - account.used;
-    if (account.used > 0 && room < Math.min(limitBytes * expansion, allowance / 2)) return undefined;
-    const fits = Math.max(1, Math.floor(room / expansion));
+    if (account.used > 0 && room < Math.min(limitBytes, allowance / 2)) return undefined;
+    const fits = Math.max(1, Math.floor(room));
     const maxBytes = Math.max(Math.min(limitBytes, fits), needsBytes);
-    return { partition, maxBytes, expected: Math.ceil(maxBytes * expansion) };
+    return { partition, maxBytes, expected: maxBytes };
   }
 
   /** While requests are under way, looks from time to time whether one is overdue. */

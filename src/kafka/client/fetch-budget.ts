@@ -1,4 +1,4 @@
-/** What one partition holds of the budget, in bytes of uncompressed records. */
+/** What one partition holds of the budget, in bytes of records as they came. */
 export class BudgetAccount {
   /** Handed over, and not given back as credit. */
   queued = 0;
@@ -18,8 +18,7 @@ export class BudgetAccount {
  * most as much of it as is still free, so one partition alone can use three quarters of everything, and there is always
  * something left for the next one.
  *
- * The sum stays within the limit, but for what cannot be known before: batches that are larger than what was asked for,
- * and records that are compressed better than those before them.
+ * The sum stays within the limit, but for what cannot be known before: batches that are larger than what was asked for.
  */
 export class FetchBudget {
   readonly #limit: number;

@@ -68,8 +68,6 @@ export class FetchPartition implements PartitionId {
   limitBytes: number;
   /** How long the answer's cut-off batch is, when that is all that it had. */
   needsBytes = 0;
-  /** Bytes of records per byte of answer, by what came last. */
-  expansion = 1;
 
   retryAtMs = 0;
   /** The last problem; undefined when all is well. */

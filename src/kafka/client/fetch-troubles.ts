@@ -164,12 +164,6 @@ export class FetchTroubles {
     this.#retryLater(partition);
   }
 
-  /** The batch at the partition's offset was written like this: no other try can help. */
-  unreadable(partition: FetchPartition, error: CorruptBatchError): void {
-    const problem = `the batch there cannot be read: ${error.reason}`;
-    this.fail(partition, problem, { code: ErrorCode.CORRUPT_BATCH, cause: error });
-  }
-
   /** The answer to a request for these partitions was larger than may be received. */
   tooLarge(partitions: readonly FetchPartition[], error: Error): void {
     for (const partition of partitions) {

@@ -110,7 +110,6 @@ export class Fetcher {
     const { budget, window } = this.#context;
     const key = partitionKey(id);
     const isFetched = budget.credit(key, bytes);
-    window.consumed(bytes);
     if (emptyAfter !== undefined) window.emptied(emptyAfter);
     window.freed(budget.queued);
     if (isFetched) this.#partitions.get(key)?.broker?.wake();

@@ -92,7 +92,8 @@ export function decompressionProblem(error: unknown): string {
 function gunzip(bytes: Buffer, maxBytes: number): Buffer {
   const sizeHint = bytes.length < 4 ? 0 : bytes.readUInt32LE(bytes.length - 4);
   const chunkSize = chunkFor(sizeHint, bytes, maxBytes);
-  return limited(maxBytes, () => gunzipSync(bytes, { chunkSize, maxOutputLength: maxBytes }));
+  const options = { chunkSize, maxOutputLength: maxBytes, info: true };
+  return outputOf(limited(maxBytes, () => gunzipSync(bytes, options) as unknown as WithInfo));
 }
 
 /** Frame by frame, since Node stops at the end of the first. */
@@ -106,24 +107,30 @@ function unzstd(bytes: Buffer, maxBytes: number): Buffer {
     const chunkSize = chunkFor(zstdContentSize(frame), frame, left);
     // Node takes no limit of 0: whatever comes out is checked below.
     const maxOutputLength = Math.max(1, left);
-    const { buffer, engine } = limited(
-      maxBytes,
-      () =>
-        // Node's types do not know of `info`, which has been there since the beginning.
-        zstdDecompressSync(frame, { chunkSize, maxOutputLength, info: true }) as unknown as WithInfo,
-    );
+    const options = { chunkSize, maxOutputLength, info: true };
+    const inflated = limited(maxBytes, () => zstdDecompressSync(frame, options) as unknown as WithInfo);
+    const buffer = outputOf(inflated);
     if (buffer.length > left) throw new DecompressionLimitError(maxBytes);
     contents.push(buffer);
     left -= buffer.length;
-    rest = frame.subarray(engine.bytesWritten);
+    rest = frame.subarray(inflated.engine.bytesWritten);
   } while (rest.length > 0);
   return contents.length === 1 ? contents[0]! : Buffer.concat(contents);
 }
 
-/** What Node gives with `info`: with `bytesWritten`, how much of the input was read. */
+/** What Node gives with `info`, which its types do not know of: with `bytesWritten`, how much of the input was read. */
 interface WithInfo {
   readonly buffer: Buffer;
-  readonly engine: { readonly bytesWritten: number };
+  readonly engine: { readonly bytesWritten: number; _outBuffer?: unknown };
+}
+
+/**
+ * The native side of an engine holds it until the next collection of the whole heap, and the engine its output. As nothing
+ * else does for so long, it is taken from it; of a Node that names it otherwise, it only costs that memory.
+ */
+function outputOf({ buffer, engine }: WithInfo): Buffer {
+  engine._outBuffer = undefined;
+  return buffer;
 }
 
 /**

@@ -8,13 +8,11 @@ export class CorruptBatchError extends ConsumerError {
   /** The first offset that cannot be read. */
   readonly offset: number;
   readonly reason: string;
-  /** Its checksum is right, so it was written like this: fetched again, it would be the same. */
-  readonly isAsWritten: boolean;
 
   constructor(
     offset: number,
     reason: string,
-    options?: { readonly cause?: unknown; readonly where?: string; readonly isAsWritten?: boolean },
+    options?: { readonly cause?: unknown; readonly where?: string },
   ) {
     super(`The record batch at ${options?.where ?? ""}offset ${offset} cannot be read: ${reason}.`, {
       cause: options?.cause,
@@ -22,6 +20,5 @@ export class CorruptBatchError extends ConsumerError {
     });
     this.offset = offset;
     this.reason = reason;
-    this.isAsWritten = options?.isAsWritten === true;
   }
 }

@@ -1,7 +1,6 @@
 /**
- * Batches on their way from the I/O thread to the main thread: the bytes of their records, decompressed or as they came,
- * in one buffer that is transferred, and for each batch a row of numbers that says where its records are and what its
- * header said.
+ * Batches on their way from the I/O thread to the main thread: the bytes of their records as they came, in one buffer that is
+ * transferred, and for each batch a row of numbers that says where its records are and what its header said.
  */
 export interface FetchedBatches {
   readonly buffer: ArrayBuffer;
@@ -25,9 +24,21 @@ export const BatchField = {
   START: 5,
   END: 6,
   LEADER_EPOCH: 7,
-  /** How its records are (still) compressed. */
+  /** How its records are compressed. */
   CODEC: 8,
 } as const;
 
 /** How many numbers a batch's row has. */
 export const BATCH_FIELDS = 9;
+
+/**
+ * Gives the memory of batches back that nobody reads any more, unless messages may lie in it: those of batches that came
+ * compressed lie elsewhere. Otherwise it would stay until the next collection of the whole heap, since what has waited for a
+ * while counts as old: those collections took a third of the time of a consumer of compressed topics.
+ */
+export function releaseBatches({ buffer, batches }: Pick<FetchedBatches, "buffer" | "batches">): void {
+  for (let row = 0; row < batches.length; row += BATCH_FIELDS) {
+    if (batches[row + BatchField.CODEC] === 0) return;
+  }
+  buffer.transfer(0);
+}

@@ -3,7 +3,7 @@ import type { Partition } from "../../message/partition.ts";
 import { payloadOfBody, type KafkaPayload } from "../../message/payload.ts";
 import { decompressApart, decompressionProblem } from "./compression.ts";
 import { CorruptBatchError } from "./corrupt-batch-error.ts";
-import { BatchField, BATCH_FIELDS, type FetchedBatches } from "./fetched-batches.ts";
+import { BatchField, BATCH_FIELDS, releaseBatches, type FetchedBatches } from "./fetched-batches.ts";
 
 /**
  * Where the varint that is read next begins. One variable for the whole file, since a function returns but one number;
@@ -21,7 +21,7 @@ let cursor = 0;
 export class RecordDecoder {
   readonly #partition: Partition;
   /** What came. */
-  readonly #fetched: Buffer;
+  readonly #fetched: Buffer<ArrayBuffer>;
   readonly #maxBatchBytes: number;
   readonly #batches: Float64Array;
   readonly #fromOffset: number;
@@ -38,6 +38,7 @@ export class RecordDecoder {
   #appendTimestamp = NaN;
   /** The lowest offset that the next record may have. */
   #expected: number;
+  #memoryBytes = 0;
 
   /**
    * Takes over the bytes. Records before `fromOffset` are passed over. A batch that decompresses to more than
@@ -59,6 +60,11 @@ export class RecordDecoder {
     this.#expected = fetched.fromOffset;
   }
 
+  /** How much memory the messages of the batches so far lie in. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
   /**
    * Appends the next messages, at most `max`. Returns true once the last one has been handed out.
    *
@@ -73,7 +79,10 @@ export class RecordDecoder {
     for (;;) {
       if (this.#recordsLeft === 0) {
         if (this.#at !== this.#end) return this.#fail("bytes are left behind its last record", into, before);
-        if (this.#row >= this.#batches.length) return true;
+        if (this.#row >= this.#batches.length) {
+          releaseBatches({ buffer: this.#fetched.buffer, batches: this.#batches });
+          return true;
+        }
         const problem = this.#nextBatch();
         if (problem !== undefined) return this.#fail(problem, into, before);
         continue;
@@ -159,6 +168,7 @@ export class RecordDecoder {
       this.#at = 0;
       this.#end = this.#bytes.length;
     }
+    this.#memoryBytes += this.#end - this.#at;
     this.#row = row + BATCH_FIELDS;
     this.#lastOffset = batches[row + BatchField.LAST_OFFSET]!;
     this.#recordsLeft = batches[row + BatchField.RECORD_COUNT]!;

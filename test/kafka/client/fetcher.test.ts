@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gzipBatch, recordBatch, TOPIC_ID } from "./fetch-bytes.ts";
+import { recordBatch, TOPIC_ID } from "./fetch-bytes.ts";
 import { FetchHarness, settle } from "./fetch-harness.ts";
 
 const LEADER = { nodeId: 1, leaderEpoch: 5 };
@@ -280,59 +280,4 @@ test("a partition whose records nobody consumes does not keep others from being 
   }
   assert.ok(consumed[0] < 10, `${consumed[0]}`);
   assert.ok(consumed[1] > 40, `${consumed[1]}`);
-});
-
-test("compressed records are decompressed here while the main thread takes its time, and left to it otherwise", async () => {
-  using t = new FetchHarness();
-  const id = { topic: "orders", index: 0 };
-  const value = "x".repeat(120_000);
-  t.start({ 0: 0 });
-  let offset = 0;
-  const answer = async (batch: typeof gzipBatch): Promise<number> => {
-    const records = batch({ baseOffset: offset++, values: [value] });
-    (await t.next()).answer([{ index: 0, highWatermark: 100, records }]);
-    await settle();
-    return t.records.at(-1)!.bytes;
-  };
-  const first = await answer(gzipBatch);
-  assert.ok(first < 1_000, "nothing is known yet: it goes over as it came");
-  t.clock.advance(1_000);
-  t.fetcher.credit(id, first, 1);
-  const second = await answer(gzipBatch);
-  assert.ok(second > 120_000, "the first one took a second");
-  t.clock.advance(500);
-  t.fetcher.credit(id, second, 2);
-  t.clock.advance(10_000);
-  await answer(gzipBatch);
-  t.fetcher.credit(id, 0, 3);
-  t.clock.advance(1_000);
-  assert.ok((await answer(gzipBatch)) < 1_000, "in this second it had nothing to do");
-  assert.deepEqual(
-    t.messages(),
-    [0, 1, 2, 3].map((at) => `${at}:${value}`),
-  );
-});
-
-test("a batch that is decompressed is counted by what it becomes, and the next one is expected to be like it", async () => {
-  using t = new FetchHarness([LEADER], {
-    "queued.max.messages.kbytes": 110,
-    "max.partition.fetch.bytes": 10_000,
-  });
-  t.start({ 0: 0 });
-  const first = recordBatch({ baseOffset: 0, values: ["x".repeat(60_000)] });
-  (await t.next()).answer([{ index: 0, highWatermark: 100, records: first }]);
-  const records = gzipBatch({ baseOffset: 1, values: ["x".repeat(30_000)] });
-  assert.ok(records.length < 1_000);
-  // The main thread takes its time with the first one.
-  await t.advance(1_000);
-  (await t.next()).answer([{ index: 0, highWatermark: 100, records }]);
-  await settle();
-  assert.ok(t.records[1]!.bytes > 30_000);
-  // With what came as a measure, a tenth of a full request is all that fits.
-  t.fetcher.credit({ topic: "orders", index: 0 }, t.records[0]!.bytes);
-  (await t.next()).fail();
-  await t.advance(200);
-  const again = await t.next();
-  assert.deepEqual(again.offsets, { 0: 2 });
-  assert.ok(again.asks.get(0)!.partitionMaxBytes < 3_000, `${again.asks.get(0)!.partitionMaxBytes}`);
 });

@@ -110,38 +110,6 @@ test("a window that is larger than it need be shrinks again, slowly", () => {
   assert.equal(window.bytes, 8 * MB);
 });
 
-test("a main thread is slow that consumes little while it has something to do, and not one that waits for more", () => {
-  const { window, clock } = fixture();
-  let handedOver = 0;
-  /** A second in which it has something to do for so long, and consumes so much. */
-  const second = (busyMs: number, bytes: number): boolean => {
-    window.handedOver();
-    handedOver += 1;
-    clock.advance(busyMs);
-    window.consumed(bytes);
-    window.emptied(handedOver);
-    clock.advance(1_000 - busyMs);
-    return window.shouldDecompress(0);
-  };
-  assert.equal(second(900, 400 * MB), false);
-  assert.equal(second(900, 100 * MB), true);
-  assert.equal(second(900, 400 * MB), false);
-  assert.equal(second(200, 80 * MB), false, "it waited for most of the time");
-  assert.equal(second(50, 1), false, "there is nothing to go by");
-});
-
-test("where it takes long to decompress the window is larger, and half of it is enough for the main thread", () => {
-  const { window } = fixture();
-  assert.equal(window.shouldDecompress(7 * MB), false);
-  window.decompressingTakesLong();
-  assert.equal(window.bytes, 32 * MB);
-  assert.equal(window.shouldDecompress(15 * MB), false);
-  assert.equal(window.shouldDecompress(16 * MB), true);
-  const limited = fixture(20 * MB).window;
-  limited.decompressingTakesLong();
-  assert.equal(limited.bytes, 20 * MB);
-});
-
 test("two fetches of a partition fit, and a smaller limit is the window", () => {
   const clock = new MockClock();
   assert.equal(new PrefetchWindow({ clock, limitBytes: 64 * MB, fetchBytes: 10 * MB }).bytes, 20 * MB);

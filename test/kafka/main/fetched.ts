@@ -12,7 +12,7 @@ export function fetched(
   return handedOver(at, fromOffset, values, highWatermark, "none");
 }
 
-/** The same, of a batch that the main thread is to decompress. */
+/** The same, of a batch that is compressed. */
 export function compressed(
   at: { readonly topic: string; readonly index: number; readonly epoch: number },
   fromOffset: number,
@@ -33,11 +33,7 @@ function handedOver(
     { compression },
   ).buffer;
   batch.writeBigInt64BE(BigInt(fromOffset), 0);
-  const { buffer, batches, nextOffset } = readBatches(batch, {
-    fromOffset,
-    maxDecompressedBytes: 1e6,
-    mayStayCompressed: true,
-  });
+  const { buffer, batches, nextOffset } = readBatches(batch, { fromOffset });
   return {
     ...at,
     buffer,

@@ -79,7 +79,7 @@ export function read(
   fromOffset: number = 0,
   options: Partial<ReadBatchesOptions> = {},
 ): FetchedBatches {
-  return readBatches(bytes, { fromOffset, maxDecompressedBytes: MOST_BYTES, ...options });
+  return readBatches(bytes, { fromOffset, ...options });
 }
 
 /** All messages of what was fetched, a few at a time. */

@@ -51,11 +51,10 @@ const batches: readonly Buffer[] = [
 /** Reads and decodes as the two threads do, and looks closely at what comes out. */
 function outcome(bytes: Buffer, random: SeededRandom): "value" | "error" {
   const aborted = random.below(2) === 0 ? undefined : [{ producerId: 1n, firstOffset: FROM }];
-  const mayStayCompressed = random.below(2) === 0;
   let fetched: FetchedBatches;
   const messages: BrokerMessage<KafkaPayload>[] = [];
   try {
-    fetched = read(bytes, FROM, { maxDecompressedBytes: LIMIT, aborted, mayStayCompressed });
+    fetched = read(bytes, FROM, { aborted });
     const decoder = new RecordDecoder(PARTITION, { ...fetched, fromOffset: FROM, maxBatchBytes: LIMIT });
     while (!decoder.next(10, messages));
   } catch (error) {

@@ -19,15 +19,6 @@ function entries(count: number): Entry[] {
   }));
 }
 
-/** As the main thread gets it when it has little to do. */
-function late(
-  bytes: Buffer,
-  fromOffset: number = 0,
-  options: Parameters<typeof read>[2] = {},
-): FetchedBatches {
-  return read(bytes, fromOffset, { ...options, mayStayCompressed: true });
-}
-
 function codecs({ batches }: FetchedBatches): number[] {
   const found: number[] = [];
   for (let row = 0; row < batches.length; row += BATCH_FIELDS) found.push(batches[row + BatchField.CODEC]!);
@@ -62,7 +53,7 @@ function unreadable(baseOffset: number, codec: Codec): Buffer {
 test("batches of all kinds come out in order, and in memory that stays as it is", () => {
   const kinds = [Codec.LZ4, Codec.NONE, Codec.ZSTD, Codec.SNAPPY, Codec.GZIP, Codec.LZ4];
   const bytes = Buffer.concat(kinds.map((codec, i) => batchOf(entries(40), { baseOffset: i * 40, codec })));
-  const fetched = late(bytes);
+  const fetched = read(bytes);
   assert.deepEqual(codecs(fetched), kinds);
   const decoder = new RecordDecoder(PARTITION, { ...fetched, fromOffset: 0, maxBatchBytes: MOST });
   const messages: BrokerMessage<KafkaPayload>[] = [];
@@ -76,12 +67,12 @@ test("batches of all kinds come out in order, and in memory that stays as it is"
 
 test("records before the offset and those of aborted transactions are passed over all the same", () => {
   const lz4 = batchOf(entries(50), { baseOffset: 10, codec: Codec.LZ4 });
-  assert.deepEqual(drain(late(lz4, 57), 57).offsets, [57, 58, 59]);
+  assert.deepEqual(drain(read(lz4, 57), 57).offsets, [57, 58, 59]);
   const bytes = Buffer.concat([
     transactional(entries(2), 7n, 15),
     batchOf(entries(50), { baseOffset: 17, codec: Codec.ZSTD }),
   ]);
-  const fetched = late(bytes, 15, { aborted: [{ producerId: 7n, firstOffset: 15 }] });
+  const fetched = read(bytes, 15, { aborted: [{ producerId: 7n, firstOffset: 15 }] });
   assert.deepEqual(drain(fetched, 15).offsets.slice(0, 2), [17, 18]);
 });
 
@@ -92,7 +83,7 @@ for (const codec of [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD]) {
       unreadable(50, codec),
       batchOf(entries(50), { baseOffset: 100, codec }),
     ]);
-    const { offsets, error } = drain(late(bytes));
+    const { offsets, error } = drain(read(bytes));
     assert.deepEqual(
       offsets,
       Array.from({ length: 50 }, (_, i) => i),
@@ -104,7 +95,7 @@ for (const codec of [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD]) {
 
   test(`a batch (codec ${codec}) that would fill the memory is stopped at the limit`, () => {
     const zeros = { payload: new KafkaPayload(null, Buffer.alloc(2 * MOST)), timestampMs: 1_700_000_000_000 };
-    const { offsets, error } = drain(late(batchOf([zeros], { codec })));
+    const { offsets, error } = drain(read(batchOf([zeros], { codec })));
     assert.deepEqual(offsets, []);
     assert.match((error as Error).message, /more than 1000000 bytes.*"receive\.message\.max\.bytes"/);
   });

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { constants, PerformanceObserver } from "node:perf_hooks";
+import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { Delivery } from "../../../src/kafka/delivery.ts";
+import { collectYoungGarbage, YoungGarbage } from "../../../src/kafka/young-garbage.ts";
+import { Partition } from "../../../src/message/partition.ts";
+import { compressed, fetched } from "./fetched.ts";
+
+const MB = 1_048_576;
+const A = Partition.of("t", 0);
+
+test("it is collected once 16 MB were made, and again after as many", () => {
+  let collected = 0;
+  const garbage = new YoungGarbage(() => collected++);
+  garbage.made(16 * MB - 1);
+  garbage.collectIfDue();
+  assert.equal(collected, 0);
+  garbage.made(1);
+  garbage.collectIfDue();
+  garbage.collectIfDue();
+  assert.equal(collected, 1);
+  garbage.made(40 * MB);
+  garbage.collectIfDue();
+  garbage.collectIfDue();
+  assert.equal(collected, 2);
+});
+
+test("what collects it is V8's minor collection, and the flag that shows it is not left behind", async () => {
+  const { promise, resolve } = Promise.withResolvers<{ kind?: number; flags?: number }>();
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const seen = (entry as { detail?: unknown }).detail as { kind?: number; flags?: number };
+      if (((seen.flags ?? 0) & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0) resolve(seen);
+    }
+  });
+  observer.observe({ entryTypes: ["gc"] });
+  collectYoungGarbage();
+  assert.equal((await promise).kind, constants.NODE_PERFORMANCE_GC_MINOR);
+  observer.disconnect();
+  assert.equal(runInNewContext("typeof gc"), "undefined");
+  setFlagsFromString("--expose-gc");
+  assert.equal(runInNewContext("typeof gc"), "function", "so the line above says something");
+  setFlagsFromString("--no-expose-gc");
+});
+
+for (const [what, made] of [
+  ["as they came", fetched],
+  ["decompressed", compressed],
+] as const) {
+  test(`messages count with the memory that they lie in (${what}), before the next ones are taken`, () => {
+    let collected = 0;
+    const delivery = new Delivery({ credit: () => {}, end: () => {} }, new YoungGarbage(() => collected++));
+    delivery.add(A, 0, -1);
+    const { epoch } = delivery.restart(A);
+    const value = "x".repeat(400_000);
+    // 400 kB each, and the first collection is due with the 42nd.
+    for (let offset = 0; offset < 43; offset++) {
+      delivery.records(A, made({ topic: "t", index: 0, epoch }, offset, [value]));
+      assert.equal(delivery.take(10).length, 1);
+      assert.equal(collected, offset < 42 ? 0 : 1, `${offset}`);
+    }
+  });
+}
+
+test("small messages count with what they take on the heap", () => {
+  let collected = 0;
+  const delivery = new Delivery({ credit: () => {}, end: () => {} }, new YoungGarbage(() => collected++));
+  delivery.add(A, 0, -1);
+  const { epoch } = delivery.restart(A);
+  const values = Array.from({ length: 10_000 }, () => "");
+  for (let offset = 0; collected === 0; offset += 10_000) {
+    assert.ok(offset < 110_000, "each takes 160 bytes");
+    delivery.records(A, fetched({ topic: "t", index: 0, epoch }, offset, values));
+    assert.equal(delivery.take(10_000).length, 10_000);
+  }
+});
+
+test("compressed records that are dropped unread give their memory back at once", () => {
+  const delivery = new Delivery({ credit: () => {}, end: () => {} });
+  delivery.add(A, 0, -1);
+  const { epoch } = delivery.restart(A);
+  const records = [0, 1, 2].map((offset) => compressed({ topic: "t", index: 0, epoch }, offset, ["a", "b"]));
+  delivery.records(A, records[0]!);
+  delivery.records(A, records[1]!);
+  const [message] = delivery.take(1);
+  delivery.seek(A, 9, -1);
+  delivery.records(A, records[2]!);
+  assert.deepEqual(
+    records.map(({ buffer }) => buffer.byteLength),
+    [0, 0, 0],
+  );
+  assert.equal(message?.payload.text(), "a");
+});
+
+test("Node's zlib keeps its output where it is taken from it", () => {
+  const options = { info: true } as object;
+  const { engine } = zstdDecompressSync(zstdCompressSync("x"), options) as unknown as { engine: object };
+  assert.ok("_outBuffer" in engine && engine._outBuffer instanceof Uint8Array);
+});
