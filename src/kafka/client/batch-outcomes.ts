@@ -70,6 +70,7 @@ export class BatchOutcomes {
     { errorCode, baseOffset, logAppendTimeMs: appendTimeMs }: ProduceAnswer,
     delivered: DeliveredBatch[],
   ): void {
+    batch.release();
     // Those before it, whose answers were lost, are there as well.
     for (const { id, isExpired } of queue.delivered(batch)) {
       if (!isExpired) delivered.push(withoutOffset(id));

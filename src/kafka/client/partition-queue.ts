@@ -27,6 +27,8 @@ export class QueuedBatch {
   isThere = false;
   #written: OutgoingBatch | undefined;
   #sealed: Buffer | undefined;
+  /** That of the written batch, if it is what is sent. */
+  #memory: ArrayBuffer | undefined;
   #sealedFor: ProducerIdentity | undefined;
 
   constructor(written: OutgoingBatch, nowMs: number) {
@@ -44,13 +46,24 @@ export class QueuedBatch {
   /** The bytes to send. */
   seal(codec: Codec): Buffer {
     if (this.#sealed === undefined) {
+      const { buffer } = this.#written!;
       this.#sealed = sealBatch(this.#written!, codec, this.identity);
       this.#written = undefined;
+      if (this.#sealed.buffer === buffer) this.#memory = buffer;
+      else buffer.transfer(0);
     } else if (this.identity !== undefined && this.identity !== this.#sealedFor) {
       this.#sealed = resealBatch(this.#sealed, this.identity);
     }
     this.#sealedFor = this.identity;
     return this.#sealed;
+  }
+
+  /**
+   * The broker has it: gives its memory back, which otherwise would stay until the next collection of the whole heap. A copy of
+   * it that was sent before may still be on its way to somebody else, and keeps it.
+   */
+  release(): void {
+    if (this.tries === 1) this.#memory?.transfer(0);
   }
 }
 

@@ -2,6 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { ErrorCodes } from "../../../src/kafka/client/error-codes.ts";
+import type { ProduceRequest } from "../../../src/kafka/client/produce-apis.ts";
 import { AuthenticationError, TransportError } from "../../../src/kafka/client/transport-error.ts";
 import { SenderHarness } from "./sender-harness.ts";
 
@@ -267,4 +268,41 @@ test("a closed sender does nothing any more", async () => {
   await t.advance(100_000);
   assert.deepEqual(t.events, []);
   assert.equal(t.calls.length, 0);
+});
+
+test("the memory of a batch is given back once the broker has it, unless a copy of it may still be on its way", async () => {
+  const t = new SenderHarness();
+  const sizes = (call: { request: ProduceRequest }): number[] =>
+    call.request.topics[0]!.partitions.map(({ records }) => records.buffer.byteLength);
+  await t.add(["0=a", "1=x"]);
+  const first = t.call();
+  assert.ok(sizes(first).every((size) => size > 0));
+  await first.answer({ 1: { errorCode: ErrorCodes.NOT_ENOUGH_REPLICAS } });
+  assert.deepEqual(
+    sizes(first).map((size) => size > 0),
+    [false, true],
+  );
+  await t.advance(1_000);
+  const second = t.call();
+  await second.answer();
+  assert.deepEqual(t.events, ["delivered 1@0", "delivered 2@100"]);
+  assert.ok(sizes(second)[0]! > 0, "it was sent twice");
+});
+
+test("what was compressed gives its memory back when it is sent", async () => {
+  const t = new SenderHarness({ "compression.type": "zstd" });
+  const written: ArrayBuffer[] = [];
+  const add = t.sender.add.bind(t.sender);
+  t.sender.add = (batches) => {
+    written.push(...batches.map(({ buffer }) => buffer));
+    add(batches);
+  };
+  await t.add([`0=${"a".repeat(5_000)}`, "1=x"]);
+  const call = t.call();
+  assert.deepEqual(call.content, [`t:0=${"a".repeat(5_000)}`, "t:1=x"]);
+  assert.deepEqual(
+    written.map(({ byteLength }) => byteLength > 0),
+    [false, true],
+    "the second one would only have become larger",
+  );
 });
