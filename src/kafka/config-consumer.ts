@@ -116,7 +116,7 @@ export const CONSUMER_SETTINGS = {
   },
   /**
    * How much may be prefetched at most, over all partitions, in KiB of records as the broker has them, compressed or not. It
-   * is 8 MiB as long as that keeps the loop busy.
+   * is 6 MiB as long as that keeps the loop busy.
    */
   "queued.max.messages.kbytes": {
     type: "integer",
@@ -125,7 +125,7 @@ export const CONSUMER_SETTINGS = {
     default: 65_536,
   },
   /**
-   * Whether what messages leave behind is collected while it is young, after every 16 MB of them, rather than when V8 thinks
+   * Whether what messages leave behind is collected while it is young, after every 12 MB of them, rather than when V8 thinks
    * fit: that costs it less, and takes less memory.
    */
   "arroyo.collect.young.garbage": {

@@ -22,7 +22,7 @@ interface Fixture {
 
 function fixture(limitBytes = 64 * MB): Fixture {
   const clock = new MockClock();
-  const window = new PrefetchWindow({ clock, limitBytes, fetchBytes: MB });
+  const window = new PrefetchWindow({ clock, limitBytes, fetchBytes: 4 * MB });
   let handedOver = 0;
   return {
     clock,
@@ -112,6 +112,7 @@ test("a window that is larger than it need be shrinks again, slowly", () => {
 
 test("two fetches of a partition fit, and a smaller limit is the window", () => {
   const clock = new MockClock();
+  assert.equal(new PrefetchWindow({ clock, limitBytes: 64 * MB, fetchBytes: MB }).bytes, 6 * MB);
   assert.equal(new PrefetchWindow({ clock, limitBytes: 64 * MB, fetchBytes: 10 * MB }).bytes, 20 * MB);
   assert.equal(new PrefetchWindow({ clock, limitBytes: MB, fetchBytes: MB }).room(100 * MB), Infinity);
 });

@@ -12,10 +12,18 @@ import { compressed, fetched } from "./fetched.ts";
 const MB = 1_048_576;
 const A = Partition.of("t", 0);
 
-test("it is collected once 16 MB were made, and again after as many", () => {
+/** Counts collections, after which nothing lives on. */
+function counting(collected: () => void): YoungGarbage {
+  return new YoungGarbage(() => {
+    collected();
+    return 0;
+  });
+}
+
+test("it is collected once 12 MB were made, and again after as many", () => {
   let collected = 0;
-  const garbage = new YoungGarbage(() => collected++);
-  garbage.made(16 * MB - 1);
+  const garbage = counting(() => collected++);
+  garbage.made(12 * MB - 1);
   garbage.collectIfDue();
   assert.equal(collected, 0);
   garbage.made(1);
@@ -26,6 +34,43 @@ test("it is collected once 16 MB were made, and again after as many", () => {
   garbage.collectIfDue();
   garbage.collectIfDue();
   assert.equal(collected, 2);
+});
+
+test("while much of it lives on it is collected ever more seldom, and then as often as before", () => {
+  let survivors = 3 * MB;
+  let collected = 0;
+  const garbage = new YoungGarbage(() => {
+    collected++;
+    return survivors;
+  });
+  /** After how many MB it is next collected. */
+  const next = (): number => {
+    for (let made = 1, before = collected; ; made++) {
+      garbage.made(MB);
+      garbage.collectIfDue();
+      if (collected > before) return made;
+    }
+  };
+  assert.deepEqual([next(), next(), next()], [12, 24, 48]);
+  for (let i = 0; i < 10; i++) next();
+  assert.equal(next(), 768, "there is an end to that");
+  survivors = 1.5 * MB;
+  assert.deepEqual([next(), next()], [768, 768]);
+  survivors = 0.5 * MB;
+  assert.deepEqual([next(), next(), next()], [768, 384, 192]);
+  for (let i = 0; i < 10; i++) next();
+  assert.equal(next(), 12);
+});
+
+test("what is said to live on is what is young and in use", () => {
+  const held: object[] = [];
+  const before = collectYoungGarbage();
+  for (let i = 0; i < 50_000; i++) held.push({ a: i, b: i, c: i, d: i });
+  const after = collectYoungGarbage();
+  assert.ok(after > before + 1.5 * MB, `${before} -> ${after}`);
+  assert.equal(held.length, 50_000);
+  collectYoungGarbage();
+  assert.ok(collectYoungGarbage() < MB);
 });
 
 test("what collects it is V8's minor collection, and the flag that shows it is not left behind", async () => {
@@ -52,27 +97,33 @@ for (const [what, made] of [
 ] as const) {
   test(`messages count with the memory that they lie in (${what}), before the next ones are taken`, () => {
     let collected = 0;
-    const delivery = new Delivery({ credit: () => {}, end: () => {} }, new YoungGarbage(() => collected++));
+    const delivery = new Delivery(
+      { credit: () => {}, end: () => {} },
+      counting(() => collected++),
+    );
     delivery.add(A, 0, -1);
     const { epoch } = delivery.restart(A);
     const value = "x".repeat(400_000);
-    // 400 kB each, and the first collection is due with the 42nd.
-    for (let offset = 0; offset < 43; offset++) {
+    // 400 kB each, and the first collection is due with the 32nd.
+    for (let offset = 0; offset < 33; offset++) {
       delivery.records(A, made({ topic: "t", index: 0, epoch }, offset, [value]));
       assert.equal(delivery.take(10).length, 1);
-      assert.equal(collected, offset < 42 ? 0 : 1, `${offset}`);
+      assert.equal(collected, offset < 32 ? 0 : 1, `${offset}`);
     }
   });
 }
 
 test("small messages count with what they take on the heap", () => {
   let collected = 0;
-  const delivery = new Delivery({ credit: () => {}, end: () => {} }, new YoungGarbage(() => collected++));
+  const delivery = new Delivery(
+    { credit: () => {}, end: () => {} },
+    counting(() => collected++),
+  );
   delivery.add(A, 0, -1);
   const { epoch } = delivery.restart(A);
   const values = Array.from({ length: 10_000 }, () => "");
   for (let offset = 0; collected === 0; offset += 10_000) {
-    assert.ok(offset < 110_000, "each takes 160 bytes");
+    assert.ok(offset < 90_000, "each takes 160 bytes");
     delivery.records(A, fetched({ topic: "t", index: 0, epoch }, offset, values));
     assert.equal(delivery.take(10_000).length, 10_000);
   }
