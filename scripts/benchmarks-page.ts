@@ -14,7 +14,7 @@ const THREADS: Readonly<Record<string, string>> = {
   socket: "I/O",
   CRC: "I/O",
   transfer: "both",
-  decompress: "whichever is free",
+  decompress: "main",
 };
 
 /** docs/benchmarks.md, from the files in bench/results and what is written by hand in bench/missed.md. */

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { constants, PerformanceObserver } from "node:perf_hooks";
 import {
   ConfigurationError,
   EndOfPartition,
@@ -19,6 +18,7 @@ import { RecordingMetrics } from "../../src/testing/recording-metrics.ts";
 import { test } from "node:test";
 import { TLS } from "./broker.ts";
 import { fill } from "./fill.ts";
+import { forcedCollections } from "./forced-collections.ts";
 import { kafkaTest, type KafkaTest } from "./kafka-test.ts";
 
 /** Long enough that a machine that stands still for a few seconds puts nobody out. */
@@ -266,15 +266,7 @@ kafkaTest("what messages leave behind is collected when it is due, or left to V8
   const large = Array.from({ length: 30 }, () => ({ value: "x".repeat(700_000) }));
   await fill(kafka, topic, large, "lz4");
   let forced = 0;
-  using observing = new DisposableStack();
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const { flags } = (entry as unknown as { detail: { flags: number } }).detail;
-      if ((flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0) forced++;
-    }
-  });
-  observing.defer(() => observer.disconnect());
-  observer.observe({ entryTypes: ["gc"] });
+  using _watching = forcedCollections(() => forced++);
   const readAll = async (collect: boolean): Promise<void> => {
     await using consumer = consumerFor(kafka, kafka.name("group"), {
       "arroyo.collect.young.garbage": collect,

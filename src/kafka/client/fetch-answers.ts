@@ -20,7 +20,6 @@ export interface HandOver {
   /** By the headers of the batches. */
   readonly nextOffset: number;
   readonly answer: FetchPartitionAnswer;
-  readonly expected: number;
 }
 
 /** Turns the answers that come in a lane into positions, records and events. */
@@ -88,12 +87,11 @@ export class FetchAnswers {
       this.#grow(partition, walk.cutOffBytes);
       return;
     }
-    const expected = records.length;
-    this.#context.budget.expect(partition.account, expected);
-    this.#context.window.expect(expected);
+    this.#context.budget.expect(partition.account, records.length);
+    this.#context.window.expect(records.length);
     const { offset: fromOffset, lastEpoch: fromEpoch } = partition;
     const { nextOffset, leaderEpoch } = walk;
-    const handOver = { partition, fromOffset, fromEpoch, nextOffset, answer, expected };
+    const handOver = { partition, fromOffset, fromEpoch, nextOffset, answer };
     partition.broker?.moveToEnd(partition);
     if (!Number.isSafeInteger(nextOffset) || nextOffset <= fromOffset) {
       // No good can come of asking for what these headers say.
@@ -150,10 +148,11 @@ export class FetchAnswers {
   handOver(handOver: HandOver): void {
     const { partition, fromOffset, fromEpoch } = handOver;
     const { budget, window } = this.#context;
-    window.unexpect(handOver.expected);
+    const { length } = handOver.answer.records;
+    window.unexpect(length);
     if (partition.handingOver === this.#lane) partition.handingOver = undefined;
     if (partition.ended) return;
-    budget.unexpect(partition.account, handOver.expected);
+    budget.unexpect(partition.account, length);
     let fetched: FetchedBatches;
     try {
       fetched = this.#read(handOver);

@@ -17,8 +17,6 @@ const OVERDUE_MS = 3_000;
 export interface Ask {
   readonly partition: FetchPartition;
   readonly maxBytes: number;
-  /** What that comes to when it is uncompressed, as far as can be told. */
-  readonly expected: number;
 }
 
 export interface FetchPlan {
@@ -135,7 +133,7 @@ export class FetchBroker {
           isWaiting = true;
           continue;
         }
-        room -= ask.expected;
+        room -= ask.maxBytes;
       }
       if (partition.tooLargeTries > 0) {
         asks = [{ ...ask, maxBytes: 1 }];
@@ -168,7 +166,7 @@ export class FetchBroker {
     if (account.used > 0 && room < Math.min(limitBytes, allowance / 2)) return undefined;
     const fits = Math.max(1, Math.floor(room));
     const maxBytes = Math.max(Math.min(limitBytes, fits), needsBytes);
-    return { partition, maxBytes, expected: maxBytes };
+    return { partition, maxBytes };
   }
 
   /** While requests are under way, looks from time to time whether one is overdue. */

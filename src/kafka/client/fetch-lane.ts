@@ -16,7 +16,7 @@ import {
   UnsupportedBrokerError,
 } from "./transport-error.ts";
 
-/** How long checking and decompressing may hold up what else this thread does, heartbeats above all. */
+/** How long checking may hold up what else this thread does, heartbeats above all. */
 const SLICE_MS = 8;
 /** An answer with less is handed over sooner than the next request is written (0.1 to 0.2 ms), so that comes after it. */
 const SMALL_BYTES = 32_768;
@@ -36,7 +36,7 @@ function codeOf(error: unknown): ErrorCode | undefined {
 
 /**
  * One connection to one broker, and the Fetch that is under way on it. When an answer of some size has come, the next request
- * goes out before its records are checked, decompressed and handed over, so the broker and the network are busy meanwhile.
+ * goes out before its records are checked and handed over, so the broker and the network are busy meanwhile.
  */
 export class FetchLane {
   readonly #broker: FetchBroker;
@@ -189,13 +189,13 @@ export class FetchLane {
       isHeld: plan.isHeld,
       outcome,
     };
-    for (const { partition, expected } of plan.asks) {
+    for (const { partition, maxBytes } of plan.asks) {
       partition.flight = flight;
-      partition.asked = expected;
-      budget.expect(partition.account, expected);
+      partition.asked = maxBytes;
+      budget.expect(partition.account, maxBytes);
       if (partition.isBehind) {
-        partition.windowed = expected;
-        window.expect(expected);
+        partition.windowed = maxBytes;
+        window.expect(maxBytes);
       }
     }
     this.#flight = flight;

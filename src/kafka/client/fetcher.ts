@@ -30,7 +30,7 @@ export interface FetcherOptions {
 }
 
 /**
- * Fetches partitions from whoever leads them, ahead of their being consumed, and hands over checked, uncompressed record
+ * Fetches partitions from whoever leads them, ahead of their being consumed, and hands over checked record
  * batches in order. Whatever happens to a partition, its leader or a connection, the next batch is the one after the last;
  * when that one cannot be had, an event says so. It prefetches what is worth it (see {@link PrefetchWindow}), up to
  * `queued.max.messages.kbytes`, divided fairly (see {@link FetchBudget}), and goes on as consumed bytes come back as credit.

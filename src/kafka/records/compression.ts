@@ -93,7 +93,7 @@ function gunzip(bytes: Buffer, maxBytes: number): Buffer {
   const sizeHint = bytes.length < 4 ? 0 : bytes.readUInt32LE(bytes.length - 4);
   const chunkSize = chunkFor(sizeHint, bytes, maxBytes);
   const options = { chunkSize, maxOutputLength: maxBytes, info: true };
-  return outputOf(limited(maxBytes, () => gunzipSync(bytes, options) as unknown as WithInfo));
+  return inflated(maxBytes, () => gunzipSync(bytes, options)).buffer;
 }
 
 /** Frame by frame, since Node stops at the end of the first. */
@@ -108,12 +108,11 @@ function unzstd(bytes: Buffer, maxBytes: number): Buffer {
     // Node takes no limit of 0: whatever comes out is checked below.
     const maxOutputLength = Math.max(1, left);
     const options = { chunkSize, maxOutputLength, info: true };
-    const inflated = limited(maxBytes, () => zstdDecompressSync(frame, options) as unknown as WithInfo);
-    const buffer = outputOf(inflated);
+    const { buffer, engine } = inflated(maxBytes, () => zstdDecompressSync(frame, options));
     if (buffer.length > left) throw new DecompressionLimitError(maxBytes);
     contents.push(buffer);
     left -= buffer.length;
-    rest = frame.subarray(inflated.engine.bytesWritten);
+    rest = frame.subarray(engine.bytesWritten);
   } while (rest.length > 0);
   return contents.length === 1 ? contents[0]! : Buffer.concat(contents);
 }
@@ -125,15 +124,6 @@ interface WithInfo {
 }
 
 /**
- * The native side of an engine holds it until the next collection of the whole heap, and the engine its output. As nothing
- * else does for so long, it is taken from it; of a Node that names it otherwise, it only costs that memory.
- */
-function outputOf({ buffer, engine }: WithInfo): Buffer {
-  engine._outBuffer = undefined;
-  return buffer;
-}
-
-/**
  * `sizeHint` is what the bytes claim to hold. With one chunk of that size nothing has to be put together afterwards, which
  * makes zlib nearly twice as fast, zstd half as fast again. A false claim only costs that.
  */
@@ -141,9 +131,17 @@ function chunkFor(sizeHint: number, bytes: Buffer, maxBytes: number): number {
   return Math.max(MIN_CHUNK, Math.min(sizeHint, maxBytes, bytes.length * MAX_RATIO) + 1);
 }
 
-function limited<Result>(maxBytes: number, inflate: () => Result): Result {
+/**
+ * Runs one of zlib's functions, with `info` among its options.
+ *
+ * The native side of an engine holds it until the next collection of the whole heap, and the engine its output. As nothing
+ * else does for so long, it is taken from it; of a Node that names it otherwise, it only costs that memory.
+ */
+function inflated(maxBytes: number, inflate: () => unknown): WithInfo {
   try {
-    return inflate();
+    const result = inflate() as WithInfo;
+    result.engine._outBuffer = undefined;
+    return result;
   } catch (error) {
     throw (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE"
       ? new DecompressionLimitError(maxBytes)

@@ -40,5 +40,5 @@ export function releaseBatches({ buffer, batches }: Pick<FetchedBatches, "buffer
   for (let row = 0; row < batches.length; row += BATCH_FIELDS) {
     if (batches[row + BatchField.CODEC] === 0) return;
   }
-  buffer.transfer(0);
+  if (!buffer.detached) buffer.transfer(0);
 }

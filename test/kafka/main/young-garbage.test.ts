@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { constants, PerformanceObserver } from "node:perf_hooks";
+import { constants } from "node:perf_hooks";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -7,6 +7,7 @@ import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { Delivery } from "../../../src/kafka/delivery.ts";
 import { collectYoungGarbage, YoungGarbage } from "../../../src/kafka/young-garbage.ts";
 import { Partition } from "../../../src/message/partition.ts";
+import { forcedCollections } from "../forced-collections.ts";
 import { compressed, fetched } from "./fetched.ts";
 
 const MB = 1_048_576;
@@ -18,6 +19,13 @@ function counting(collected: () => void): YoungGarbage {
     collected();
     return 0;
   });
+}
+
+/** A delivery to which partition A is assigned, and the epoch under which that is fetched. */
+function delivering(garbage?: YoungGarbage): { readonly delivery: Delivery; readonly epoch: number } {
+  const delivery = new Delivery({ credit: () => {}, end: () => {} }, garbage);
+  delivery.add(A, 0, -1);
+  return { delivery, epoch: delivery.restart(A).epoch };
 }
 
 test("it is collected once 12 MB were made, and again after as many", () => {
@@ -74,17 +82,10 @@ test("what is said to live on is what is young and in use", () => {
 });
 
 test("what collects it is V8's minor collection, and the flag that shows it is not left behind", async () => {
-  const { promise, resolve } = Promise.withResolvers<{ kind?: number; flags?: number }>();
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const seen = (entry as { detail?: unknown }).detail as { kind?: number; flags?: number };
-      if (((seen.flags ?? 0) & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0) resolve(seen);
-    }
-  });
-  observer.observe({ entryTypes: ["gc"] });
+  const { promise, resolve } = Promise.withResolvers<number>();
+  using _watching = forcedCollections(resolve);
   collectYoungGarbage();
-  assert.equal((await promise).kind, constants.NODE_PERFORMANCE_GC_MINOR);
-  observer.disconnect();
+  assert.equal(await promise, constants.NODE_PERFORMANCE_GC_MINOR);
   assert.equal(runInNewContext("typeof gc"), "undefined");
   setFlagsFromString("--expose-gc");
   assert.equal(runInNewContext("typeof gc"), "function", "so the line above says something");
@@ -97,12 +98,7 @@ for (const [what, made] of [
 ] as const) {
   test(`messages count with the memory that they lie in (${what}), before the next ones are taken`, () => {
     let collected = 0;
-    const delivery = new Delivery(
-      { credit: () => {}, end: () => {} },
-      counting(() => collected++),
-    );
-    delivery.add(A, 0, -1);
-    const { epoch } = delivery.restart(A);
+    const { delivery, epoch } = delivering(counting(() => collected++));
     const value = "x".repeat(400_000);
     // 400 kB each, and the first collection is due with the 32nd.
     for (let offset = 0; offset < 33; offset++) {
@@ -115,12 +111,7 @@ for (const [what, made] of [
 
 test("small messages count with what they take on the heap", () => {
   let collected = 0;
-  const delivery = new Delivery(
-    { credit: () => {}, end: () => {} },
-    counting(() => collected++),
-  );
-  delivery.add(A, 0, -1);
-  const { epoch } = delivery.restart(A);
+  const { delivery, epoch } = delivering(counting(() => collected++));
   const values = Array.from({ length: 10_000 }, () => "");
   for (let offset = 0; collected === 0; offset += 10_000) {
     assert.ok(offset < 90_000, "each takes 160 bytes");
@@ -130,9 +121,7 @@ test("small messages count with what they take on the heap", () => {
 });
 
 test("compressed records that are dropped unread give their memory back at once", () => {
-  const delivery = new Delivery({ credit: () => {}, end: () => {} });
-  delivery.add(A, 0, -1);
-  const { epoch } = delivery.restart(A);
+  const { delivery, epoch } = delivering();
   const records = [0, 1, 2].map((offset) => compressed({ topic: "t", index: 0, epoch }, offset, ["a", "b"]));
   delivery.records(A, records[0]!);
   delivery.records(A, records[1]!);

@@ -75,6 +75,7 @@ test("the memory of compressed batches is given back once they are read, and tha
     assert.equal(fetched.buffer.byteLength, bytes.length, "it is still being read");
     while (!decoder.next(1, messages)) continue;
     assert.equal(fetched.buffer.byteLength, kept ? bytes.length : 0);
+    assert.equal(decoder.next(1, messages), true, "and again");
     for (const { payload, offset } of messages) assert.equal(payload.text(), offset === 1 ? "b" : long);
     assert.ok(decoder.memoryBytes > 1_000 * (messages.length > 1 ? 1 : 0.9));
   }
